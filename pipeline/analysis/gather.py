@@ -1,0 +1,149 @@
+"""All statistics of a scan in one self-explaining dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from pipeline.analysis import ranks
+from pipeline.analysis.fidelity import fidelity
+from pipeline.analysis.frame import Frame, frame_of
+from pipeline.analysis.histogram import BINS, SAMPLE_POINTS, histogram_rankings
+from pipeline.analysis.proximity import nearest_minimisers, proximity
+from pipeline.analysis.ranks import Ranking, exact_rankings
+from pipeline.analysis.sweep import Sweep, sweep
+from pipeline.analysis.transfer import transfer
+from schemas.layout import (
+    ANALYSIS,
+    ANALYSIS_DIMS,
+    AXIS,
+    COMPARED,
+    IOU_QUANTILES,
+    QUANTILE,
+    REPLICATE,
+    SPLIT,
+)
+
+_FINITE = "over the points where it is finite; NaN where there are none"
+_ARGMIN = "NaN passed over, -inf counted as least; the first point in C order where values tie"
+_MINIMISERS = (
+    "nearest of the points whose target_loss ties with the least "
+    "within 1e-9 of its range and rounding; "
+)
+METHODS = {
+    **{name: _FINITE for name in ANALYSIS if name.startswith(("fidelity_", "transfer_"))},
+    "theorem_constant": _FINITE,
+    "target_range": _FINITE,
+    "transfer_argmin_shift": _ARGMIN,
+    "transfer_argmin_cells": _ARGMIN,
+    "transfer_regret": _ARGMIN,
+    **dict.fromkeys(("minimum", "argmin", "target_minimum", "target_argmin"), _ARGMIN),
+    "loss_at_target_argmin": "at the coordinates of target_argmin",
+    "proximity_distance": _MINIMISERS + "Euclidean, in the coordinates of the axes",
+    "proximity_cells": _MINIMISERS + "absolute difference of indices",
+}
+"""How a variable was obtained, where its long name does not say."""
+
+
+def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Dataset:
+    """The statistics of a scan: those variables of `schemas.layout.ANALYSIS` that apply.
+
+    `dataset` holds `loss([replicate,] split, axis…)` and, if the landscape has them, `target`,
+    `target_loss` and `predicted_<split>`, each `([replicate,] axis…)`; opened lazily
+    (`xr.open_zarr(path, chunks={})`) it is read chunk by chunk. The first split is the reference
+    split. `reference` may hold `global_minimum` and `section_floor`, known values of the loss.
+
+    What does not apply (no target, a single split, no prediction) is left out; what is undefined
+    is NaN. The values do not depend on the timing of threads, and on chunks only by rounding.
+
+    Raises InputError when the dataset has no loss per split.
+    """
+    frame = frame_of(dataset)
+    exact = frame.n_points <= ranks.EXACT_POINTS
+    # Odd, so that samples of a grid of even sides do not keep to a few columns.
+    step = None if exact else (frame.n_points // SAMPLE_POINTS) | 1
+    sweeps = sweep(frame, step)
+    nearest = nearest_minimisers(frame, sweeps)
+    found: list[dict[str, npt.NDArray[Any]]] = [
+        fidelity(frame, each.summary)
+        | transfer(frame, each.summary)
+        | proximity(frame, each.summary, near, reference)
+        for each, near in zip(sweeps, nearest, strict=True)
+    ]
+    notes = {}
+    if len(frame.splits) > 1:
+        rankings = _rankings(frame, sweeps, exact)
+        notes = _rank_notes(rankings, exact)
+        for values, ranking in zip(found, rankings, strict=True):
+            values["transfer_spearman"] = np.array([each.spearman for each in ranking])
+            values["transfer_iou"] = np.array([each.iou for each in ranking])
+    return _dataset(frame, found, notes)
+
+
+def _rankings(frame: Frame, sweeps: Sequence[Sweep], exact: bool) -> list[list[Ranking]]:
+    if exact:
+        return exact_rankings(frame)
+    return histogram_rankings(frame, [each.summary for each in sweeps])
+
+
+def _rank_notes(
+    rankings: Sequence[Sequence[Ranking]], exact: bool
+) -> dict[str, dict[str, str | float]]:
+    """Attributes of the rank statistics: the method and the bound of its error."""
+    method = f"{_FINITE}; exact" if exact else f"{_FINITE}; ranks of histograms of {BINS} bins"
+    every = [each for replicate in rankings for each in replicate]
+    return {
+        "transfer_spearman": {
+            "method": method,
+            "error_bound": max(each.spearman_bound for each in every),
+        },
+        "transfer_iou": {"method": method, "error_bound": max(each.iou_bound for each in every)},
+    }
+
+
+def _dataset(
+    frame: Frame,
+    found: Sequence[Mapping[str, npt.NDArray[Any]]],
+    notes: Mapping[str, Mapping[str, str | float]],
+) -> xr.Dataset:
+    """The values of all replicates with their dimensions, coordinates and attributes."""
+    replicated = frame.replicates is not None
+    variables = {}
+    for name, told in ANALYSIS.items():
+        if name not in found[0]:
+            continue
+        attrs: dict[str, str | float] = {"long_name": told.long_name, "units": told.units}
+        if name in METHODS:
+            attrs["method"] = METHODS[name]
+        dims = ((REPLICATE,) if replicated else ()) + ANALYSIS_DIMS[name]
+        values = np.stack([each[name] for each in found]) if replicated else found[0][name]
+        variables[name] = (dims, values, {**attrs, **notes.get(name, {})})
+    dims_in_use = {dim for dims, _, _ in variables.values() for dim in dims}
+    coordinates = _coordinates(frame)
+    return xr.Dataset(
+        variables,
+        coords={name: each for name, each in coordinates.items() if name in dims_in_use},
+        attrs={"points": frame.n_points, "reference_split": frame.splits[0]},
+    )
+
+
+def _coordinates(frame: Frame) -> dict[str, tuple[str, Any, dict[str, str]]]:
+    return {
+        REPLICATE: (REPLICATE, frame.replicates, {"long_name": "independently seeded repetition"}),
+        SPLIT: (SPLIT, list(frame.splits), {"long_name": "data set"}),
+        COMPARED: (
+            COMPARED,
+            list(frame.splits[1:]),
+            {"long_name": "data set compared with the reference split"},
+        ),
+        AXIS: (AXIS, list(frame.axes), {"long_name": "axis of the grid"}),
+        QUANTILE: (
+            QUANTILE,
+            list(IOU_QUANTILES),
+            {"long_name": "part of the points in a sub-level set", "units": "1"},
+        ),
+    }

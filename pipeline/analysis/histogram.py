@@ -1,0 +1,230 @@
+"""Rank statistics of fields too large to sort, from histograms, with bounds of their errors.
+
+A value's rank is taken to be the mean rank of its bin. Bins follow a sample of the field, so that
+each holds about as many points. Two passes: the counts, then the products of ranks and the
+overlaps.
+
+Bound of Spearman's correlation. Write the true ranks as r = u + e, u being the bins' mean ranks.
+e has mean zero within each bin, so it is orthogonal to u, and Σe² ≤ Σ(c³ − c)/12 over bins of
+c points. The angle between r and u is then at most θ = arctan √(Σe² / Σ(u − ū)²), correlations
+are cosines of angles, and |cos a − cos b| ≤ |a − b|: the error is at most θ_x + θ_y.
+
+Bound of the overlap. A sub-level set is enlarged to whole bins: by at most c_x − 1 and c_y − 1
+points. Each point more moves the overlap by at most 1/|A ∪ B| ≤ 1/⌈q n⌉.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.analysis.frame import Floats, Frame, computed, over_blocks
+from pipeline.analysis.moments import Spread, sum_of
+from pipeline.analysis.ranks import Ranking, nth_least
+from pipeline.analysis.sweep import SLAB, Summary
+from schemas.layout import IOU_QUANTILES
+
+BINS = 2**16
+SAMPLE_POINTS = 2**20
+_COARSE = 2**13
+_LEAST_RANGE = 1e-300  # below it the scale would overflow, and the field is as good as constant
+
+Counts: TypeAlias = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Monotone bins of finite values: equal coarse cells, each cut into equal parts of its own.
+
+    Value v lies in cell j = ⌊t⌋, t = (v/2 − low/2) · scale, and in bin first_j + ⌊(t − j) parts_j⌋.
+    """
+
+    low: float
+    scale: float
+    first: npt.NDArray[np.int32]
+    parts: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, sample: npt.NDArray[Any], spread: Spread) -> Bins:
+        """At most BINS bins over the spread, in number following the sample's density."""
+        half_range = spread.high / 2 - spread.low / 2  # halved, lest it overflow
+        scale = _COARSE / half_range if half_range > _LEAST_RANGE else 0.0
+        t = np.multiply(sample[np.isfinite(sample)], 0.5, dtype=np.float64) - spread.low / 2
+        density = np.bincount((t * scale).astype(np.int64), minlength=_COARSE + 1)
+        share = density / max(1, density.sum())
+        parts = 1 + np.floor(share * (BINS - _COARSE - 1))
+        first = np.concatenate([[0], np.cumsum(parts)[:-1]]).astype(np.int32)
+        return cls(spread.low, scale, first, parts)
+
+    def __call__(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
+        """The bin of each value, all of them finite and within the spread."""
+        t = np.multiply(values, 0.5, dtype=np.float64)
+        t -= self.low / 2
+        t *= self.scale
+        cell = t.astype(np.int32)
+        t -= cell
+        t *= self.parts[cell]
+        bins: npt.NDArray[np.int32] = self.first[cell] + t.astype(np.int32)
+        return bins
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Counts of a field's bins, turned into ranks.
+
+    `ranks` are the bins' mean ranks less (n + 1)/2, the mean of all; `last` the bin that completes
+    the sub-level set of each quantile.
+    """
+
+    ranks: Floats
+    last: tuple[int, ...]
+    angle: float
+    squares: float
+    surplus: tuple[float, ...]
+
+    @classmethod
+    def of(cls, counts: Counts) -> Levels:
+        """The levels of a field of at least one point, with the bounds' ingredients."""
+        n = int(counts.sum())
+        below = np.cumsum(counts)
+        ranks = below - counts + (counts + 1) / 2 - (n + 1) / 2
+        c = counts.astype(np.float64)
+        squares = float((c * ranks**2).sum())
+        within = float((c**3 - c).sum()) / 12
+        places = [nth_least(q, n) for q in IOU_QUANTILES]
+        last = tuple(int(np.searchsorted(below, place)) for place in places)
+        surplus = tuple((c[k] - 1) / place for k, place in zip(last, places, strict=True))
+        return cls(ranks, last, math.atan2(math.sqrt(within), math.sqrt(squares)), squares, surplus)
+
+
+Pair: TypeAlias = tuple[Bins, Bins]
+
+
+def histogram_rankings(frame: Frame, summaries: Sequence[Summary]) -> list[list[Ranking]]:
+    """The ranking of every compared split of every replicate, in two passes over the loss."""
+    pairs = [_pairs(frame, summary) for summary in summaries]
+    counts = computed(*(_lazy_counts(frame, r, each) for r, each in enumerate(pairs)))
+    levels = [
+        [None if not x.any() else (Levels.of(x), Levels.of(y)) for x, y in replicate]
+        for replicate in counts
+    ]
+    products = computed(
+        *(
+            over_blocks(_products, frame.loss[r : r + 1], pairs=pairs[r], levels=levels[r])
+            for r in range(frame.n_replicates)
+        )
+    )
+    return [
+        [_ranking(level, [block[c] for block in blocks.flat]) for c, level in enumerate(replicate)]
+        for replicate, blocks in zip(levels, products, strict=True)
+    ]
+
+
+def _pairs(frame: Frame, summary: Summary) -> list[Pair | None]:
+    """The bins of (reference, compared) for each compared split; None where one is never finite."""
+    bins = [
+        Bins.of(sample, summary.sums.spreads[split]) if summary.sums.spreads[split].count else None
+        for split, sample in zip(frame.splits, summary.sample, strict=True)
+    ]
+    reference, *compared = bins
+    return [
+        None if reference is None or other is None else (reference, other) for other in compared
+    ]
+
+
+def _lazy_counts(frame: Frame, replicate: int, pairs: Sequence[Pair | None]) -> da.Array:
+    """Counts of the bins, (C, 2, BINS): a block's are added to its neighbours' as they come."""
+    loss = frame.loss[replicate]
+    axes = tuple(range(1, loss.ndim))
+    labels = ("compared", "side", "bin")
+    blocks: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
+        _counts,
+        (*axes, *labels),
+        loss,
+        (0, *axes),
+        pairs=pairs,
+        new_axes=dict(zip(labels, (len(pairs), 2, BINS), strict=True)),
+        adjust_chunks={label: lambda _: 1 for label in axes},
+        concatenate=True,
+        dtype=np.int64,
+        meta=np.empty((0,) * (len(axes) + 3), dtype=np.int64),
+    )
+    total: da.Array = blocks.sum(  # type: ignore[no-untyped-call]
+        axis=tuple(range(len(axes))), split_every=4
+    )
+    return total
+
+
+def _counts(loss: npt.NDArray[Any], pairs: Sequence[Pair | None]) -> Counts:
+    counts = np.zeros((len(pairs), 2, BINS), dtype=np.int64)
+    for c, lo in np.ndindex(len(pairs), -(-loss[0].size // SLAB)):
+        pair = pairs[c]
+        if pair is not None:
+            fields = _both_finite(loss, c, lo)
+            for side in range(2):
+                counts[c, side] += np.bincount(pair[side](fields[side]), minlength=BINS)
+    return counts.reshape((1,) * (loss.ndim - 1) + counts.shape)
+
+
+def _both_finite(
+    loss: npt.NDArray[Any], compared: int, slab: int
+) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+    """Reference and compared loss of a slab of a block (S, …), where both are finite."""
+    points = slice(slab * SLAB, (slab + 1) * SLAB)
+    x, y = (loss[s].reshape(-1)[points] for s in (0, compared + 1))
+    both = np.isfinite(x) & np.isfinite(y)
+    return (x, y) if both.all() else (x[both], y[both])
+
+
+@dataclass(frozen=True)
+class Products:
+    """Of a block: the sum of products of ranks; |A ∩ B| and |A ∪ B| at each quantile (Q,)."""
+
+    ranks: float
+    shared: Counts
+    united: Counts
+
+
+def _products(
+    loss: npt.NDArray[Any],
+    pairs: Sequence[Pair | None],
+    levels: Sequence[tuple[Levels, Levels] | None],
+) -> list[Products]:
+    """The products of a block (S, …) for each compared split."""
+    found = []
+    for c, (pair, level) in enumerate(zip(pairs, levels, strict=True)):
+        ranks: list[float] = []
+        sets = np.zeros((2, len(IOU_QUANTILES)), dtype=np.int64)
+        if pair is not None and level is not None:
+            for slab in range(-(-loss[0].size // SLAB)):
+                x, y = _both_finite(loss, c, slab)
+                bins_x, bins_y = pair[0](x), pair[1](y)
+                ranks.append(float((level[0].ranks[bins_x] * level[1].ranks[bins_y]).sum()))
+                for q, (k_x, k_y) in enumerate(zip(level[0].last, level[1].last, strict=True)):
+                    a, b = bins_x <= k_x, bins_y <= k_y
+                    sets[:, q] += np.count_nonzero(a & b), np.count_nonzero(a | b)
+        found.append(Products(sum_of(ranks), sets[0], sets[1]))
+    return found
+
+
+def _ranking(level: tuple[Levels, Levels] | None, blocks: Sequence[Products]) -> Ranking:
+    """The ranking of one compared split from the products of all blocks, in C order."""
+    if level is None:
+        return Ranking(math.nan, (math.nan,) * len(IOU_QUANTILES))
+    x, y = level
+    shared = np.sum([block.shared for block in blocks], axis=0)
+    united = np.sum([block.united for block in blocks], axis=0)
+    norm = math.sqrt(x.squares) * math.sqrt(y.squares)
+    product = sum_of([block.ranks for block in blocks])
+    return Ranking(
+        product / norm if norm else math.nan,
+        tuple(float(value) for value in shared / united),
+        x.angle + y.angle,
+        max(a + b for a, b in zip(x.surplus, y.surplus, strict=True)),
+    )

@@ -1,0 +1,174 @@
+"""Commands that answer a question: plan, status, verify, tasks, schema."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pipeline.cli.options import (
+    json_option,
+    print_json,
+    print_table,
+    read_spec,
+    set_option,
+    spec_argument,
+    store_argument,
+)
+
+
+@click.command()
+@spec_argument
+@set_option
+@json_option
+def plan(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Print what a scan would do and cost; runs nothing."""
+    from pipeline.planning import plan as make
+
+    made = make(read_spec(spec, overrides), base=spec.resolve().parent).as_json()
+    if as_json:
+        print_json(made)
+        return
+    print_table(f"Plan of {spec}", ("what", "how much"), _plan_rows(made))
+
+
+def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
+    from pipeline.planning import size
+
+    seconds = made["projected_seconds"]
+    return [
+        ("axes", ", ".join(f"{name} {n:,}" for name, n in made["axes"].items())),
+        ("points", f"{made['points']:,} in {made['replicates']} replicate(s)"),
+        ("splits", ", ".join(made["splits"])),
+        ("metrics", ", ".join(made["metrics"])),
+        ("chunk", " x ".join(map(str, made["chunks"].values()))),
+        ("shards", f"{made['shards']:,} of {' x '.join(map(str, made['shard'].values()))}"),
+        ("stored", f"{size(made['bytes'])} before compression"),
+        ("workers", f"{made['workers']} on {made['device']} in {made['dtype']}"),
+        ("batch", f"{made['batch']:,} points"),
+        (
+            "memory per worker",
+            f"{size(made['memory_per_worker'])} of {size(made['memory_limit'])}",
+        ),
+        ("time per point", f"{1e3 * made['seconds_per_point']:.3g} ms, measured here"),
+        ("projected time", f"{seconds:,.0f} s of evaluation"),
+        ("fingerprint", made["fingerprint"]),
+    ]
+
+
+@click.command()
+@store_argument
+@json_option
+def status(store: Path, as_json: bool) -> None:
+    """Print how far the scan in a store has come."""
+    from pipeline.reading import status as read
+
+    found = read(store)
+    if as_json:
+        print_json(found.as_json())
+        return
+    counts = found.counts
+    click.echo(
+        f"{store}: {found.state}; {found.points:,} points; shards: {counts.done:,} done, "
+        f"{counts.failed:,} failed, {counts.pending:,} pending"
+    )
+    if found.state != "complete" and found.state != "running":
+        click.echo(f"continue with: cartograd resume {store}")
+
+
+@click.command()
+@store_argument
+@click.option(
+    "--points", default=32, show_default=True, type=click.IntRange(1), help="Random spot checks."
+)
+@click.option(
+    "--seed", default=0, show_default=True, type=click.IntRange(0), help="Seed of their choice."
+)
+@json_option
+def verify(store: Path, points: int, seed: int, as_json: bool) -> None:
+    """Check every checksum of a store, and random points against the reference evaluation."""
+    from pipeline.progress import TerminalDisplay
+    from pipeline.verifying import verify as check
+
+    with TerminalDisplay() as display:
+        found = check(store, points=points, seed=seed, display=display)
+    if as_json:
+        print_json(found.as_json())
+    else:
+        click.echo(f"{store}: {found.checked:,} shards checked, {len(found.damaged):,} damaged")
+        if found.spot_checks:
+            click.echo(
+                f"{found.spot_checks} spot checks: greatest relative difference "
+                f"{found.worst_difference:.2g} (allowed {found.tolerance:g})"
+            )
+        if found.damaged:
+            shown = ", ".join(map(str, found.damaged[:12]))
+            click.echo(f"damaged: {shown}; compute them again with: cartograd resume {store}")
+    if not found.ok:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def tasks(name: str | None, as_json: bool) -> None:
+    """List what can be scanned, or describe one task and its parameters."""
+    from tasks import TASKS, find_task
+
+    if name is None:
+        if as_json:
+            print_json({task.name: task.summary for task in TASKS.values()})
+            return
+        rows = [(task.name, task.summary, task.source) for task in TASKS.values()]
+        print_table("Tasks", ("name", "what it scans", "source"), rows)
+        return
+    task = find_task(TASKS, name)
+    fields = task.parameter_model().model_json_schema()
+    if as_json:
+        print_json({"name": task.name, "summary": task.summary, "parameters": fields})
+        return
+    click.echo(f"{task.name}: {task.summary}\nSource: {task.source}\n")
+    print_table(
+        "Parameters", ("field", "type", "default", "meaning"), list(_parameter_rows(fields))
+    )
+
+
+def _parameter_rows(schema: dict[str, Any], prefix: str = "") -> list[tuple[str, str, str, str]]:
+    definitions = schema.get("$defs", {})
+    rows = []
+    for name, field in schema.get("properties", {}).items():
+        default = json.dumps(field["default"]) if "default" in field else "required"
+        rows.append((prefix + name, _type_name(field), default, field.get("description", "")))
+        for reference in _references(field):
+            rows += _parameter_rows(
+                {**definitions[reference], "$defs": definitions}, f"{prefix}{name}."
+            )
+    return rows
+
+
+def _references(field: dict[str, Any]) -> list[str]:
+    parts = [field, *field.get("anyOf", []), *field.get("oneOf", []), *field.get("allOf", [])]
+    return [part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part]
+
+
+def _type_name(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " | ".join(map(str, field["enum"]))
+    if "const" in field:
+        return str(field["const"])
+    options = field.get("anyOf") or field.get("oneOf")
+    if options:
+        return " | ".join(dict.fromkeys(_type_name(option) for option in options))
+    if field.get("type") == "array":
+        return f"list of {_type_name(field.get('items', {}))}"
+    return "mapping" if "$ref" in field else str(field.get("type", "any"))
+
+
+@click.command()
+def schema() -> None:
+    """Print the JSON Schema of a spec, for editors to check and complete it."""
+    from tasks import TASKS, spec_schema
+
+    print_json(spec_schema(TASKS))

@@ -1,0 +1,69 @@
+"""What follows a complete scan: its statistics, the verdicts on its task's claims, its report."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.analysing import analyse
+from pipeline.analysis import Row, rows
+from pipeline.manifest import read_stored
+from pipeline.progress import Display, silent
+from pipeline.reading import Status, open_scan, status
+from pipeline.report import write_report
+from schemas.study import Verdict
+from tasks import TASKS
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """Where a scan's results are and what they say."""
+
+    store: Path
+    report: Path
+    status: Status
+    rows: tuple[Row, ...]
+    verdicts: tuple[Verdict, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for `cartograd run --json`."""
+        return {
+            "store": str(self.store),
+            "report": str(self.report),
+            **self.status.as_json(),
+            "verdicts": [verdict.as_json() for verdict in self.verdicts],
+        }
+
+
+def conclude(store: Path, display: Display = silent) -> Conclusion:
+    """Analyse the scan in a store, judge its task's claims on it, and write its report."""
+    statistics = analyse(store, display=display)
+    page = write_scan_report(store)
+    return Conclusion(store, page, status(store), tuple(rows(statistics)), judge_scan(store))
+
+
+def judge_scan(store: Path) -> tuple[Verdict, ...]:
+    """The verdicts on the claims that the scan's task makes of a single scan."""
+    stored = read_stored(store)
+    task = TASKS.get(stored.spec.task)
+    claims = task.claims_on(stored.spec) if task else ()
+    scans = {"scan": open_scan(store)}
+    return tuple(claim.judge(scans) for claim in claims)
+
+
+def write_scan_report(store: Path) -> Path:
+    """Write a scan's page and figures beside its store; returns the page."""
+    stored = read_stored(store)
+    tree = open_scan(store)
+    if "analysis" not in tree.children:
+        analyse(store)
+        tree = open_scan(store)
+    return write_report(
+        tree,
+        rows(tree["analysis"].to_dataset()),
+        judge_scan(store),
+        store.with_name(store.name.removesuffix(".zarr") + ".report"),
+        title=str(stored.attributes["title"]),
+        store=str(store),
+    )

@@ -1,0 +1,138 @@
+"""The manifest: the immutable identity of a scan, and the check that a spec is the same one."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pipeline.engine.evaluator import EngineChoice
+from pipeline.planning import Plan
+from pipeline.shipping import landscape_hash
+from pipeline.store import Contents, Location, read_manifest, scan_contents
+from schemas.errors import StoreMismatch
+from schemas.layout import FORMAT_VERSION, Variable
+from schemas.scan import ScanSpec, parse_spec
+from tasks.landscape import Landscape
+
+_VERSIONED = ("cartograd", "torch", "numpy", "zarr", "ray", "xarray", "dask")
+
+
+@dataclass(frozen=True)
+class StoredScan:
+    """What a store says of itself: enough to continue, verify or analyse it."""
+
+    spec: ScanSpec
+    base: Path
+    fingerprint: str
+    engine: EngineChoice
+    contents: Contents
+    landscapes: tuple[str, ...]
+    reference: dict[str, float]
+    attributes: dict[str, Any]
+
+
+def new_manifest(
+    spec: ScanSpec, base: Path, plan: Plan, landscapes: list[Landscape]
+) -> dict[str, Any]:
+    """The attributes of a new store: plain strings and numbers, JSON texts where nested."""
+    return {
+        "title": f"Loss landscape scan: {spec.task}",
+        "Conventions": "CF-1.11",
+        "cartograd_format": FORMAT_VERSION,
+        "task": spec.task,
+        "spec": json.dumps(spec.model_dump(mode="json")),
+        "base": str(base.resolve()),
+        "fingerprint": plan.fingerprint,
+        "seed": spec.seed,
+        "engine": json.dumps(asdict(plan.engine)),
+        "landscapes": [landscape_hash(landscape) for landscape in landscapes],
+        "fields": json.dumps({n: asdict(v) for n, v in plan.contents.fields.items()}),
+        "reference": json.dumps(dict(landscapes[0].reference)),
+        "facts": json.dumps([dict(landscape.facts) for landscape in landscapes]),
+        "versions": json.dumps(_versions()),
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _versions() -> dict[str, str]:
+    return {name: _version(name) for name in _VERSIONED} | {"python": platform.python_version()}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        # A job runs from its shipped working directory, where nothing is installed.
+        return "not installed"
+
+
+def read_stored(location: Location) -> StoredScan:
+    """The identity of a stored scan; StoreError when there is none."""
+    attributes = read_manifest(location)
+    spec = parse_spec(attributes["spec"], f"{location}")
+    fields = {name: Variable(**known) for name, known in attributes["fields"].items()}
+    return StoredScan(
+        spec=spec,
+        base=Path(str(attributes["base"])),
+        fingerprint=str(attributes["fingerprint"]),
+        engine=EngineChoice(**attributes["engine"]),
+        contents=scan_contents(spec, fields),
+        landscapes=tuple(attributes["landscapes"]),
+        reference=dict(attributes["reference"]),
+        attributes=attributes,
+    )
+
+
+def check_same_spec(location: Location, stored: StoredScan, spec: ScanSpec) -> None:
+    """StoreMismatch, naming the difference, unless the store holds the scan of this spec."""
+    if stored.fingerprint == spec.fingerprint():
+        return
+    held, asked = _flat(stored.spec.identity()), _flat(spec.identity())
+    differing = sorted(k for k in held.keys() | asked.keys() if held.get(k) != asked.get(k))
+    shown = "; ".join(
+        f"{key} is {held.get(key, 'absent')} there and {asked.get(key, 'absent')} here"
+        for key in differing[:3]
+    )
+    more = f" (and {len(differing) - 3} more)" if len(differing) > 3 else ""
+    raise StoreMismatch(
+        f"{location}: holds a different scan: {shown}{more}; choose another store or remove it"
+    )
+
+
+def check_same_landscapes(
+    location: Location, stored: StoredScan, landscapes: list[Landscape]
+) -> None:
+    """StoreMismatch unless the landscapes built now are those the store was begun with."""
+    if tuple(landscape_hash(landscape) for landscape in landscapes) != stored.landscapes:
+        raise StoreMismatch(
+            f"{location}: the same spec now builds different parameters or data than when the scan "
+            "began (a changed input file, cache or library); restore them or choose another store"
+        )
+
+
+def check_same_device(location: Location, stored: StoredScan, device: str) -> None:
+    """StoreMismatch when the scan was begun on another kind of device."""
+    if stored.engine.device != device:
+        raise StoreMismatch(
+            f"{location}: was begun on {stored.engine.device} and would continue on {device}; "
+            f"set compute.device={stored.engine.device}"
+        )
+
+
+def _flat(value: object, path: str = "") -> dict[str, object]:
+    if isinstance(value, Mapping) and value:
+        items = [(str(key), part) for key, part in value.items()]
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        items = [(str(part.get("name", i)), part) for i, part in enumerate(value)]
+    else:
+        return {path: value}
+    flat: dict[str, object] = {}
+    for key, part in items:
+        flat |= _flat(part, f"{path}.{key}" if path else key)
+    return flat

@@ -1,0 +1,229 @@
+"""What the page's scripts draw: a surface to turn (plotly), and linked cuts through a cube."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import plotly.graph_objects as go
+import plotly.io
+import xarray as xr
+from matplotlib.colors import Colormap, LogNorm
+from matplotlib.ticker import LogLocator, MaxNLocator
+
+from pipeline.report import style
+from pipeline.report.figures_nd import centre
+from pipeline.report.panels import loss_panels
+from pipeline.report.style import Scale
+from pipeline.report.view import View, edges, nearest
+from schemas.layout import TARGET
+
+Json: TypeAlias = Mapping[str, object]
+
+MOST_PER_AXIS = 128
+NOT_FINITE = 2**16 - 1
+TICKS = 4
+PLOTLY_MARKERS = {"*": "diamond", "o": "circle", "x": "x", "D": "square", "^": "cross"}
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One of the surfaces the reader may choose."""
+
+    key: str
+    label: str
+    field: xr.DataArray
+    scale: Scale
+    colours: Colormap
+
+
+def layers(view: View) -> list[Layer]:
+    """Target, splits, and the differences to the reference split."""
+    keys = ([TARGET] if view.target is not None else []) + list(view.splits)
+    chosen = [
+        Layer(key, panel.title, panel.field, panel.scale, panel.colours)
+        for key, panel in zip(keys, loss_panels(view), strict=True)
+    ]
+    for split in view.splits[1:]:
+        field = view.loss(split) - view.loss(view.reference)
+        label = f"{split} − {view.reference}"
+        chosen.append(Layer("", label, field, style.diverging(field), style.DIFFERENCE_MAP))
+    return chosen
+
+
+def surface(view: View) -> str:
+    """JSON of a plotly figure and of the choices among its surfaces, for two axes."""
+    figure = go.Figure()
+    owners: list[int] = []
+    chosen = layers(view)
+    for number, layer in enumerate(chosen):
+        traces = [_surface_trace(view, layer), *_mark_traces(view, layer)]
+        figure.add_traces(traces)
+        owners += [number] * len(traces)
+    for trace, owner in zip(figure.data, owners, strict=True):
+        trace.visible = owner == 0
+    horizontal, vertical = view.axes
+    figure.update_layout(
+        template="none",
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        legend={"orientation": "h", "y": 0.02, "x": 0.02},
+        scene={
+            "xaxis": _plotly_axis(view, horizontal),
+            "yaxis": _plotly_axis(view, vertical),
+            "zaxis": {"title": {"text": "loss"}},
+            "aspectratio": {"x": 1, "y": 1, "z": 0.7},
+            "camera": {"eye": {"x": -0.95, "y": -1.5, "z": 1.05}},
+        },
+    )
+    return json.dumps(
+        {
+            "figure": json.loads(plotly.io.to_json(figure, validate=False)),
+            "owners": owners,
+            "choices": [layer.label for layer in chosen],
+        }
+    )
+
+
+def _surface_trace(view: View, layer: Layer) -> go.Surface:
+    horizontal, vertical = view.axes
+    step = {
+        axis: slice(None, None, -(-layer.field.sizes[axis] // MOST_PER_AXIS)) for axis in view.axes
+    }
+    field = layer.field.isel(step).transpose(vertical, horizontal)
+    low, high = float(layer.scale.norm.vmin or 0.0), float(layer.scale.norm.vmax or 0.0)
+    decades = isinstance(layer.scale.norm, LogNorm)
+    heights = np.clip(field.values, low, high)
+    colours = np.log10(heights) if decades else heights
+    bar = {"title": {"text": "log₁₀ loss" if decades else ""}, "thickness": 14, "len": 0.7}
+    return go.Surface(
+        x=field[horizontal].values,
+        y=field[vertical].values,
+        z=heights.astype(np.float32),
+        surfacecolor=colours.astype(np.float32),
+        cmin=np.log10(low) if decades else low,
+        cmax=np.log10(high) if decades else high,
+        colorscale=_plotly_colours(layer.colours),
+        colorbar=bar,
+        contours={
+            "z": {
+                "show": not decades,
+                "color": "rgba(255,255,255,0.45)",
+                "width": 1,
+                "start": low,
+                "end": high,
+                "size": (high - low) / 11,
+            }
+        },
+        lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
+        hovertemplate=f"{horizontal} %{{x:.4g}}<br>{vertical} %{{y:.4g}}<br>%{{z:.5g}}<extra></extra>",
+        showlegend=False,
+    )
+
+
+def _mark_traces(view: View, layer: Layer) -> list[go.Scatter3d]:
+    mark = view.mark(layer.key)
+    if mark is None:
+        return []
+    place = {axis: mark.at[axis] for axis in view.axes}
+    marker, colour, _ = style.mark_style(view, layer.key)
+    horizontal, vertical = view.axes
+    return [
+        go.Scatter3d(
+            x=[place[horizontal]],
+            y=[place[vertical]],
+            z=[float(layer.field.sel(place, method="nearest"))],
+            mode="markers",
+            marker={
+                "symbol": PLOTLY_MARKERS[marker],
+                "size": 6,
+                "color": colour,
+                "line": {"color": "white", "width": 2},
+            },
+            name=f"minimum of {layer.key}",
+            showlegend=True,
+        )
+    ]
+
+
+def _plotly_axis(view: View, axis: str) -> Json:
+    # plotly has no logarithmic axis for negative coordinates: those stay linear
+    decades = axis in view.logs and float(view.full[axis].min()) > 0
+    return {"title": {"text": axis + view.units(axis)}, "type": "log" if decades else "linear"}
+
+
+def _plotly_colours(colours: Colormap) -> list[list[object]]:
+    places = np.linspace(0, 1, 33)
+    return [
+        [float(place), "#{:02x}{:02x}{:02x}".format(*colours(place, bytes=True)[:3])]
+        for place in places
+    ]
+
+
+def cube(view: View) -> str:
+    """JSON of the thinned cube behind the linked cuts, for three axes or more."""
+    home = centre(view)
+    maps = {"loss": style.LOSS_MAP, "difference": style.DIFFERENCE_MAP}
+    return json.dumps(
+        {
+            "axes": [_cube_axis(view, axis, home[axis]) for axis in view.axes],
+            "layers": [_cube_layer(view, layer) for layer in layers(view)],
+            "palettes": {name: _base64(_palette(colours)) for name, colours in maps.items()},
+            "home": f"the minimum of {view.reference}"
+            if view.mark(view.reference)
+            else "the start",
+            "grey": style.GREY,
+        }
+    )
+
+
+def _cube_axis(view: View, axis: str, home: int) -> Json:
+    coordinates = view.thin[axis].values
+    logarithmic = axis in view.logs
+    borders = edges(coordinates, logarithmic)
+    locator = LogLocator() if logarithmic and borders[0] > 0 else MaxNLocator(TICKS)
+    ticks = np.asarray(locator.tick_values(borders[0], borders[-1]))
+    ticks = ticks[(ticks >= borders[0]) & (ticks <= borders[-1])]
+    place = np.log if logarithmic else np.asarray
+    sign = np.sign(borders[0]) if logarithmic else 1.0
+    ticks = ticks[ticks * sign > 0] if logarithmic else ticks
+    start, stop = place(sign * borders[0]), place(sign * borders[-1])
+    along = (place(sign * borders) - start) / (stop - start)
+    return {
+        "name": axis + view.units(axis),
+        "labels": [style.number(float(value)) for value in coordinates],
+        "borders": [round(float(value), 6) for value in along],
+        "ticks": [
+            [float((place(sign * tick) - start) / (stop - start)), style.number(float(tick))]
+            for tick in ticks
+        ],
+        "home": nearest(coordinates, float(view.full[axis][home])),
+    }
+
+
+def _cube_layer(view: View, layer: Layer) -> Json:
+    norm = layer.scale.norm
+    values = layer.field.transpose(*view.axes).values
+    bounded = np.clip(values, norm.vmin, norm.vmax)
+    codes = np.rint(np.ma.filled(norm(np.ma.masked_invalid(bounded)), 0.0) * (NOT_FINITE - 1))
+    codes = np.where(np.isfinite(values), codes, NOT_FINITE).astype("<u2")
+    return {
+        "label": layer.label,
+        "low": float(norm.vmin or 0.0),
+        "high": float(norm.vmax or 0.0),
+        "decades": isinstance(norm, LogNorm),
+        "palette": "difference" if layer.colours is style.DIFFERENCE_MAP else "loss",
+        "codes": _base64(codes),
+    }
+
+
+def _palette(colours: Colormap) -> npt.NDArray[np.uint8]:
+    return np.asarray(colours(np.linspace(0, 1, 256), bytes=True)[:, :3], dtype=np.uint8)
+
+
+def _base64(values: npt.NDArray[np.uint8 | np.uint16]) -> str:
+    return base64.b64encode(np.ascontiguousarray(values).tobytes()).decode("ascii")

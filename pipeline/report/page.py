@@ -1,0 +1,198 @@
+"""The pages: a scan's report and a study's verdicts, each one self-contained HTML file."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+import jinja2
+import xarray as xr
+from markupsafe import Markup
+from PIL import Image
+from plotly.offline import get_plotlyjs
+
+from pipeline.report import figures_1d, figures_2d, figures_nd, interactive, summary
+from pipeline.report.style import Picture, number
+from pipeline.report.summary import Row
+from pipeline.report.transfer import transfer
+from pipeline.report.view import View, look
+from schemas.study import Verdict
+
+RESOLUTION = 140
+INDEX = "index.html"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture as the page holds it."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    inline: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Explorer:
+    """The interactive part of the page."""
+
+    kind: str
+    words: str
+    data: Markup
+    scripts: list[Markup]
+
+
+def write_report(
+    scan: xr.DataTree, rows: Iterable[Row], out: Path, *, title: str, store: str
+) -> Path:
+    """Write `out/index.html` and its figures as PNG beside it; return the path of the page.
+
+    `rows` are the analysis's table: (group, name, split, value, long name). A grid larger than
+    what can be drawn is thinned before it is loaded, and the page says so.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    view = look(scan)
+    shown = [save(picture, out) for picture in _pictures(view)]
+    attrs = scan.attrs
+    page = _render(
+        "page.html",
+        title=title,
+        lead=summary.lead(view),
+        notices=summary.notices(scan, view),
+        cards=summary.cards(scan),
+        first=shown[:1],
+        rest=shown[1:],
+        explorer=_explorer(view),
+        tables=summary.tables(rows) + summary.descent(scan),
+        identity=[("store", store), *summary.identity(attrs)],
+        ledger=summary.ledger(scan),
+        **{name: summary.parsed(attrs, name) for name in ("facts", "reference", "versions")},
+        spec=summary.spec_yaml(attrs),
+        snippet=summary.snippet(view, store),
+    )
+    return _write(page, out)
+
+
+def write_study_report(
+    study_name: str,
+    summary: str,
+    verdicts: Sequence[Verdict],
+    figures: Mapping[str, Path],
+    out: Path,
+) -> Path:
+    """Write `out/index.html`: every verdict in a table, the claims' figures below it."""
+    out.mkdir(parents=True, exist_ok=True)
+    paths = list(dict.fromkeys(figures[v.claim] for v in verdicts if v.claim in figures))
+    met = sum(verdict.as_expected for verdict in verdicts)
+    page = _render(
+        "study.html",
+        title=study_name,
+        summary=summary,
+        tally=f"{met} of {len(verdicts)} checks came out as the theory expects.",
+        verdicts=[_verdict_line(verdict, paths, figures) for verdict in verdicts],
+        figures=[
+            {
+                "inline": _inline(path.read_bytes()),
+                "words": "; ".join(
+                    f"{v.claim}: {v.statement}" for v in verdicts if figures.get(v.claim) == path
+                ),
+            }
+            for path in paths
+        ],
+    )
+    return _write(page, out)
+
+
+def _verdict_line(
+    verdict: Verdict, paths: Sequence[Path], figures: Mapping[str, Path]
+) -> dict[str, object]:
+    path = figures.get(verdict.claim)
+    return {
+        **verdict.as_json(),
+        "value": "–" if verdict.value is None else number(verdict.value),
+        "as_expected": verdict.as_expected,
+        "number": None if path is None else paths.index(path) + 1,
+    }
+
+
+def _pictures(view: View) -> list[Picture]:
+    if not view.axes:
+        return []
+    kinds = {1: figures_1d.figures, 2: figures_2d.figures}
+    drawn = kinds.get(len(view.axes), figures_nd.figures)(view)
+    return [*drawn, transfer(view)] if len(view.splits) > 1 else drawn
+
+
+def _explorer(view: View) -> Explorer | None:
+    if len(view.axes) < 2:
+        return None
+    if len(view.axes) == 2:
+        return Explorer(
+            kind="surface",
+            words="Drag to turn, scroll to zoom, hover to read a value.",
+            data=_script_data(interactive.surface(view)),
+            scripts=[Markup(get_plotlyjs()), _asset("surface.js")],  # noqa: S704
+        )
+    shape = " × ".join(str(view.thin.sizes[axis]) for axis in view.axes)
+    reduced = f" The grid is reduced to {shape} points here." if view.reduced else ""
+    return Explorer(
+        kind="cube",
+        words="Every panel cuts through the same point, one panel for each pair of axes. Click or drag "
+        "in one, or move a slider, and the others follow." + reduced,
+        data=_script_data(interactive.cube(view)),
+        scripts=[_asset("cuts.js")],
+    )
+
+
+def save(picture: Picture, out: Path) -> Shown:
+    """Write a picture's PNG, and return it as the page holds it."""
+    buffer = io.BytesIO()
+    picture.figure.savefig(buffer, format="png", dpi=RESOLUTION)
+    (out / f"{picture.name}.png").write_bytes(buffer.getvalue())
+    width, height = Image.open(buffer).size
+    return Shown(
+        name=picture.name,
+        title=picture.title,
+        caption=picture.caption,
+        alt=picture.alt,
+        inline=_inline(buffer.getvalue()),
+        width=width,
+        height=height,
+    )
+
+
+def _render(template: str, **content: object) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("pipeline", "report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    return environment.get_template(template).render(css=_asset("style.css"), **content)
+
+
+def _asset(name: str) -> Markup:
+    return Markup(files("pipeline.report").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
+
+
+def _script_data(text: str) -> Markup:
+    # JSON within a script element: no tag may open or close in it
+    return Markup(text.replace("<", "\\u003c"))  # noqa: S704
+
+
+def _inline(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
+
+
+def _write(page: str, out: Path) -> Path:
+    path = out / INDEX
+    path.write_text(page, encoding="utf-8")
+    return path

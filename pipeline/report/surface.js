@@ -1,0 +1,41 @@
+"use strict";
+// A surface to turn: buttons choose which one, colours follow the page.
+(() => {
+  const box = document.getElementById("explore");
+  const { figure, owners, choices } = JSON.parse(document.getElementById("explore-data").textContent);
+  const bar = box.querySelector(".choices");
+  const stage = box.querySelector(".stage");
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  let chosen = 0;
+
+  const themed = () => {
+    const ink = getComputedStyle(document.body).color;
+    const rule = getComputedStyle(document.documentElement).getPropertyValue("--rule").trim();
+    const layout = structuredClone(figure.layout);
+    layout.font = { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily };
+    layout.paper_bgcolor = "rgba(0,0,0,0)";
+    for (const name of ["xaxis", "yaxis", "zaxis"]) {
+      Object.assign(layout.scene[name], { gridcolor: rule, zerolinecolor: rule, linecolor: rule });
+    }
+    layout.uirevision = "kept";
+    return layout;
+  };
+
+  const draw = () => {
+    const traces = figure.data.map((trace, i) => ({ ...trace, visible: owners[i] === chosen }));
+    window.Plotly.react(stage, traces, themed(), { displaylogo: false, responsive: true });
+    bar.querySelectorAll("button").forEach((button, i) =>
+      button.setAttribute("aria-pressed", String(i === chosen)));
+  };
+
+  choices.forEach((label, i) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = label;
+    button.addEventListener("click", () => { chosen = i; draw(); });
+    bar.append(button);
+  });
+  box.hidden = false;
+  draw();
+  dark.addEventListener("change", draw);
+})();

@@ -1,0 +1,197 @@
+"""Run a scan from its spec, or continue the one in a store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.building import build_landscapes
+from pipeline.devices import Workforce, local_device, session
+from pipeline.executors import Executor, RayExecutor, SerialExecutor
+from pipeline.ledger import Counts, Ledger
+from pipeline.locking import cache_of, locked
+from pipeline.manifest import (
+    StoredScan,
+    check_same_device,
+    check_same_landscapes,
+    check_same_spec,
+    new_manifest,
+    read_stored,
+)
+from pipeline.orchestrate import run_shards, signals_as_exceptions
+from pipeline.planning import Plan, make_plan
+from pipeline.progress import Display, silent
+from pipeline.shipping import Packed, pack
+from pipeline.store import Location, create, exists
+from pipeline.worker import Assignment
+from schemas.errors import Interrupted, ScanIncomplete, listing
+from schemas.layout import ShardStatus
+from schemas.scan import ScanSpec, load_spec
+from tasks import TASKS, normalised
+from tasks.landscape import Landscape
+
+_TIMEOUT_FACTOR = 50
+_LEAST_TIMEOUT = 600.0
+
+
+@dataclass(frozen=True)
+class ScanResult:
+    """What a run left behind. `plan` is None when there was nothing left to do."""
+
+    store: Path
+    counts: Counts
+    plan: Plan | None
+
+
+def run(
+    spec: ScanSpec | str | Path,
+    *,
+    base: Path | None = None,
+    address: str | None = None,
+    dashboard: bool = False,
+    display: Display = silent,
+) -> ScanResult:
+    """Run the scan of a spec, or of a YAML file; on a store that holds it already, continue it.
+
+    Args:
+        spec: the spec, or the path of its YAML file.
+        base: directory against which paths in the task's parameters are resolved; by default the
+            YAML file's, or the current one.
+        address: a Ray cluster to join; by default Ray is started here and shut down again.
+        dashboard: start Ray's dashboard as well.
+        display: is told of progress.
+
+    Raises:
+        InputError: the spec, the plan or the store does not allow the run; nothing was changed.
+        ScanIncomplete: some shards failed for good; the others are stored.
+        Interrupted: SIGINT or SIGTERM; what was written is kept.
+    """
+    if not isinstance(spec, ScanSpec):
+        base = base or Path(spec).resolve().parent
+        spec = load_spec(Path(spec))
+    spec = normalised(spec, TASKS)
+    folder = (base or Path()).resolve()
+    store = Path(spec.store or f"{spec.task}.zarr")
+
+    def build() -> list[Landscape]:
+        return build_landscapes(spec, folder, cache=cache_of(store), display=display)
+
+    return run_built(
+        spec, store, build, base=folder, address=address, dashboard=dashboard, display=display
+    )
+
+
+def run_built(
+    spec: ScanSpec,
+    store: Path,
+    build: Callable[[], list[Landscape]],
+    *,
+    base: Path | None = None,
+    address: str | None = None,
+    dashboard: bool = False,
+    display: Display = silent,
+) -> ScanResult:
+    """As `run`, with landscapes, one for each replicate, from `build` instead of a task."""
+    with locked(store):
+        stored = read_stored(store) if exists(store) else None
+        if stored:
+            check_same_spec(store, stored, spec)
+            counts = Ledger(store).counts()
+            if not counts.failed and not counts.pending:
+                return ScanResult(store, counts, None)
+        landscapes = build()
+        if stored:
+            check_same_landscapes(store, stored, landscapes)
+        where = (base or Path()).resolve()
+        return _scan(spec, where, store, landscapes, stored, (address, dashboard), display)
+
+
+def resume(
+    store: str | Path,
+    *,
+    address: str | None = None,
+    dashboard: bool = False,
+    display: Display = silent,
+) -> ScanResult:
+    """Continue the scan in a store; returns at once when it is complete. Raises as `run` does."""
+    stored = read_stored(Path(store))
+    spec = stored.spec.model_copy(update={"store": str(store)})
+    return run(spec, base=stored.base, address=address, dashboard=dashboard, display=display)
+
+
+def scan_in_memory(
+    spec: ScanSpec, location: Location, landscapes: list[Landscape], display: Display
+) -> Counts:
+    """Scan ready-made landscapes in this process into a Zarr store held in memory."""
+    device = local_device(spec.compute)
+    plan = make_plan(spec, landscapes[0], workers=0, device=device, calibrate=False).validate()
+    create(location, plan.contents, new_manifest(spec, Path(), plan, landscapes))
+    executor = SerialExecutor(Assignment(plan, location), [pack(part) for part in landscapes])
+    return run_shards(executor, plan.contents, Ledger(location), display)
+
+
+def _scan(
+    spec: ScanSpec,
+    base: Path,
+    store: Path,
+    landscapes: list[Landscape],
+    stored: StoredScan | None,
+    ray_options: tuple[str | None, bool],
+    display: Display,
+) -> ScanResult:
+    packed = [pack(landscape) for landscape in landscapes]
+    with session(spec.compute, packed, *ray_options) as workforce, signals_as_exceptions():
+        if stored:
+            check_same_device(store, stored, workforce.device)
+        plan = make_plan(
+            spec,
+            landscapes[0],
+            workers=workforce.workers,
+            device=workforce.device,
+            engine=stored.engine if stored else None,
+            calibrate=workforce.device == local_device(spec.compute),
+        ).validate()
+        if not stored:
+            create(store, plan.contents, new_manifest(spec, base, plan, landscapes))
+        ledger = Ledger(store)
+        executor = _executor(spec, Assignment(plan, store.resolve()), packed, workforce)
+        try:
+            counts = run_shards(executor, plan.contents, ledger, display)
+        except Interrupted as end:
+            counts = ledger.counts()
+            raise Interrupted(
+                f"{end}: {counts.done} of {len(ledger)} shards are kept; "
+                f"continue with: cartograd resume {store}",
+                end.exit_code - 128,
+            ) from None
+    _raise_if_failed(store, ledger, counts)
+    return ScanResult(store, counts, plan)
+
+
+def _executor(
+    spec: ScanSpec, assignment: Assignment, packed: list[Packed], workforce: Workforce
+) -> Executor:
+    if workforce.workers == 0:
+        return SerialExecutor(assignment, packed)
+    plan = assignment.plan
+    projected = (plan.seconds_per_point or 0.0) * plan.shard_points * _TIMEOUT_FACTOR
+    return RayExecutor(
+        assignment,
+        packed,
+        resources=workforce.resources,
+        retries=spec.compute.retries,
+        shard_timeout=spec.compute.shard_timeout or max(_LEAST_TIMEOUT, projected),
+    )
+
+
+def _raise_if_failed(store: Path, ledger: Ledger, counts: Counts) -> None:
+    if not counts.failed:
+        return
+    failed = tuple(ledger.shards(ShardStatus.FAILED))
+    first = next(ledger.reports(ShardStatus.FAILED))
+    raise ScanIncomplete(
+        f"{store}: {counts.failed} of {len(ledger)} shards failed ({listing(map(str, failed))}); "
+        f"shard {first.shard}: {first.error}; mend the cause and run: cartograd resume {store}",
+        failed,
+    )

@@ -1,0 +1,102 @@
+"""Landscapes as bytes and arrays, so that workers on one node share their large parts.
+
+Every tensor becomes a numpy buffer outside the pickle: Ray keeps such buffers in its object store
+and maps them into each worker without a copy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import cloudpickle  # type: ignore[import-untyped]
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from tasks.landscape import Landscape
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A landscape taken apart: what is small in `body`, the tensors' memory in `buffers`."""
+
+    body: bytes
+    buffers: list[npt.NDArray[np.uint8]]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all parts."""
+        return len(self.body) + sum(buffer.nbytes for buffer in self.buffers)
+
+
+def pack(landscape: Landscape) -> Packed:
+    """Take a landscape apart. Tensors are moved to the CPU."""
+    buffers: list[npt.NDArray[np.uint8]] = []
+
+    def keep(buffer: pickle.PickleBuffer) -> None:
+        buffers.append(np.frombuffer(buffer.raw(), dtype=np.uint8))
+
+    stream = io.BytesIO()
+    _TensorPickler(stream, protocol=5, buffer_callback=keep).dump(landscape)
+    return Packed(stream.getvalue(), buffers)
+
+
+def unpack(packed: Packed) -> Landscape:
+    """The landscape again; its tensors share the memory of the buffers and must not be written."""
+    landscape = pickle.loads(packed.body, buffers=packed.buffers)  # noqa: S301 - our own bytes
+    if not isinstance(landscape, Landscape):
+        raise TypeError(f"expected a Landscape, got {type(landscape).__name__}")
+    return landscape
+
+
+def landscape_hash(landscape: Landscape) -> str:
+    """SHA-256 over every tensor of a landscape: parameters, buffers, directions and data."""
+    digest = hashlib.sha256()
+    for name, tensor in _named_tensors(landscape):
+        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        digest.update(flat.view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
+    section, objective = landscape.section, landscape.objective
+    found = [(f"origin.{name}", t) for name, t in sorted(section.origin.items())]
+    for axis, direction in enumerate(section.directions):
+        found += [(f"direction.{axis}.{name}", t) for name, t in sorted(direction.items())]
+    module = getattr(objective, "module", None)
+    if isinstance(module, nn.Module):
+        found += [(f"buffer.{name}", t) for name, t in sorted(module.named_buffers())]
+    for name, split in sorted(getattr(objective, "splits", {}).items()):
+        found += [(f"{name}.inputs", split.inputs), (f"{name}.targets", split.targets)]
+    return found
+
+
+class _TensorPickler(cloudpickle.Pickler):  # type: ignore[misc]
+    def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401 - pickle's own signature
+        if isinstance(obj, Tensor):
+            flat = obj.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            learns = obj.requires_grad
+            is_parameter = isinstance(obj, nn.Parameter)
+            return _tensor, (flat, obj.dtype, tuple(obj.shape), is_parameter, learns)
+        return super().reducer_override(obj)
+
+
+def _tensor(
+    flat: npt.NDArray[np.uint8],
+    dtype: torch.dtype,
+    shape: tuple[int, ...],
+    is_parameter: bool,
+    learns: bool,
+) -> Tensor:
+    with warnings.catch_warnings():
+        # Shared memory is read-only, and nothing here writes to it.
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writable")
+        tensor = torch.from_numpy(flat).view(dtype).reshape(shape)
+    return nn.Parameter(tensor, requires_grad=learns) if is_parameter else tensor

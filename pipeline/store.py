@@ -1,0 +1,265 @@
+"""The Zarr store of a scan: created once, written region by region, read by anyone.
+
+Shape legend: S = splits; a region is one block of the grid in one replicate.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+import zarr
+from zarr.abc.store import Store
+from zarr.codecs import BloscCodec, Crc32cCodec
+
+from schemas.errors import StoreError
+from schemas.grid import Block, Grid
+from schemas.layout import (
+    FORMAT_VERSION,
+    LEDGER_CHUNK,
+    LEDGER_COLUMNS,
+    LEDGER_GROUP,
+    METRICS,
+    REPLICATE,
+    SPLIT,
+    Variable,
+)
+from schemas.scan import ScanSpec
+
+Location: TypeAlias = Path | Store
+"""A directory, or a Zarr store in memory."""
+Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a scan's store holds: enough to create it, write to it and read from it.
+
+    `fields` are the stored functions of the coordinates alone, by name.
+    """
+
+    grid: Grid
+    replicates: int
+    splits: tuple[str, ...]
+    metrics: tuple[str, ...]
+    fields: Mapping[str, Variable]
+    dtype: str
+    sharded: bool
+
+    @property
+    def n_shards(self) -> int:
+        """Shards of all replicates; they are numbered replicate by replicate."""
+        return self.replicates * self.grid.n_shards
+
+    @property
+    def n_points(self) -> int:
+        """Points of all replicates."""
+        return self.replicates * self.grid.n_points
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes of all variables, before compression."""
+        item = np.dtype(self.dtype).itemsize
+        per_point = len(self.metrics) * len(self.splits) + len(self.fields)
+        return self.n_points * per_point * item
+
+    def place(self, shard: int) -> tuple[int, Block]:
+        """The replicate and the block of a shard."""
+        replicate, within = divmod(shard, self.grid.n_shards)
+        return replicate, self.grid.shard(within)
+
+
+def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable]) -> Contents:
+    """What the store of a spec's scan holds, given the landscape's fields."""
+    return Contents(
+        grid=spec.grid(),
+        replicates=spec.replicates,
+        splits=spec.splits,
+        metrics=spec.metrics,
+        fields=fields,
+        dtype=spec.compute.dtype,
+        sharded=spec.shards is not None,
+    )
+
+
+def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) -> None:
+    """Write the metadata, the coordinates and an empty ledger, and consolidate them."""
+    root = zarr.create_group(zarr_target(location), zarr_format=3, attributes=dict(manifest))
+    _create_coordinates(root, contents)
+    leading = (REPLICATE,) if contents.replicates > 1 else ()
+    for name in contents.metrics:
+        _create_variable(root, name, METRICS[name], (*leading, SPLIT), contents)
+    for name, variable in contents.fields.items():
+        _create_variable(root, name, variable, leading, contents)
+    ledger = root.create_group(LEDGER_GROUP)
+    for name, (dtype, long_name, units) in LEDGER_COLUMNS.items():
+        _create_ledger_column(ledger, name, dtype, contents.n_shards, long_name, units)
+    _create_ledger_column(ledger, "error", "str", contents.n_shards, "why a shard failed", "")
+    consolidate(location)
+
+
+def _create_coordinates(root: zarr.Group, contents: Contents) -> None:
+    for name, axis in zip(contents.grid.names, contents.grid.axes, strict=True):
+        attributes = {"long_name": f"coordinate along direction {name}", "units": "1"}
+        _create_coordinate(root, name, axis.coordinates(0, axis.num), attributes)
+    labels = np.array(contents.splits, dtype=np.dtypes.StringDType())
+    _create_coordinate(root, SPLIT, labels, {"long_name": "data set"})
+    if contents.replicates > 1:
+        numbers = np.arange(contents.replicates)
+        _create_coordinate(root, REPLICATE, numbers, {"long_name": "seeded repetition"})
+
+
+def _create_coordinate(
+    root: zarr.Group, name: str, values: npt.NDArray[Any], attributes: dict[str, Any]
+) -> None:
+    array = root.create_array(
+        name,
+        shape=values.shape,
+        dtype=cast(Any, str if values.dtype.kind == "T" else values.dtype),
+        dimension_names=(name,),
+        attributes=attributes,
+    )
+    array[:] = values
+
+
+def _create_variable(
+    root: zarr.Group, name: str, variable: Variable, leading: tuple[str, ...], contents: Contents
+) -> None:
+    sizes = {REPLICATE: contents.replicates, SPLIT: len(contents.splits)}
+    # A shard holds every split of its points in one replicate, so a Zarr shard must as well.
+    whole = {REPLICATE: 1, SPLIT: len(contents.splits)}
+    grid = contents.grid
+    shards = (*(whole[dim] for dim in leading), *grid.shards) if contents.sharded else None
+    root.create_array(
+        name,
+        shape=(*(sizes[dim] for dim in leading), *grid.shape),
+        chunks=(*(1 for _ in leading), *grid.chunks),
+        shards=shards,
+        dtype=contents.dtype,
+        fill_value=np.nan,
+        compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
+        dimension_names=(*leading, *grid.names),
+        attributes={"long_name": variable.long_name, "units": variable.units},
+    )
+
+
+def _create_ledger_column(
+    ledger: zarr.Group, name: str, dtype: str, length: int, long_name: str, units: str
+) -> None:
+    ledger.create_array(
+        name,
+        shape=(length,),
+        chunks=(min(length, LEDGER_CHUNK),),
+        dtype=cast(Any, str if dtype == "str" else dtype),
+        compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
+        dimension_names=("shard",),
+        attributes={"long_name": long_name, "units": units},
+    )
+
+
+def consolidate(location: Location) -> None:
+    """Gather all metadata in one document, as readers expect."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Consolidated metadata is currently not part")
+        zarr.consolidate_metadata(zarr_target(location))
+
+
+def exists(location: Location) -> bool:
+    """Whether there is one of our stores at the location; StoreError if it is something else."""
+    if isinstance(location, Path) and not location.exists():
+        return False
+    if isinstance(location, Path) and location.is_dir() and not any(location.iterdir()):
+        return False
+    try:
+        attributes = zarr.open_group(zarr_target(location), mode="r").attrs.asdict()
+    except (OSError, ValueError, KeyError, TypeError):
+        if not isinstance(location, Path):
+            return False
+        raise StoreError(
+            f"{location}: exists and is not a Zarr store of a scan; choose another path for store"
+        ) from None
+    if attributes.get("cartograd_format") != FORMAT_VERSION:
+        raise StoreError(
+            f"{location}: is a Zarr group but not a scan of format {FORMAT_VERSION}; "
+            "choose another path for store"
+        )
+    return True
+
+
+def read_manifest(location: Location) -> dict[str, Any]:
+    """The manifest, with its JSON texts decoded; StoreError when there is no scan here."""
+    if not exists(location):
+        raise StoreError(f"{location}: no scan is stored here; check the path")
+    attributes = zarr.open_group(zarr_target(location), mode="r").attrs.asdict()
+    texts = ("spec", "versions", "facts", "fields", "reference", "engine")
+    try:
+        return {
+            key: json.loads(str(value)) if key in texts else value
+            for key, value in attributes.items()
+        }
+    except json.JSONDecodeError:
+        raise StoreError(f"{location}: its manifest is damaged; restore zarr.json") from None
+
+
+class RegionFile:
+    """Access to the regions of a store: written whole, read whole, checksummed."""
+
+    def __init__(self, location: Location, contents: Contents) -> None:
+        # An all-NaN chunk is a result: it must be stored, or it would look uncomputed.
+        zarr.config.set({"array.write_empty_chunks": True})
+        group = zarr.open_group(zarr_target(location), mode="r+", use_consolidated=False)
+        self._contents = contents
+        self._arrays = {name: _array(group, name) for name in (*contents.metrics, *contents.fields)}
+
+    def write(self, shard: int, values: Values) -> int:
+        """Write a shard's variables, metric (S, P) or field (P,); returns their CRC-32."""
+        replicate, block = self._contents.place(shard)
+        checksum = 0
+        for name, array in self._arrays.items():
+            lead = values[name].shape[:-1]
+            region = np.ascontiguousarray(
+                values[name].reshape(*lead, *block.shape), dtype=array.dtype
+            )
+            array[self._index(replicate, lead, block)] = region
+            checksum = zlib.crc32(region.data, checksum)
+        return checksum
+
+    def read(self, shard: int) -> tuple[dict[str, npt.NDArray[Any]], int]:
+        """A shard's variables, metric (S, *block) or field (*block), and their CRC-32.
+
+        Raises ValueError when a chunk does not match its own checksum.
+        """
+        replicate, block = self._contents.place(shard)
+        regions: dict[str, npt.NDArray[Any]] = {}
+        checksum = 0
+        for name, array in self._arrays.items():
+            lead = (len(self._contents.splits),) if name in self._contents.metrics else ()
+            region = np.ascontiguousarray(array[self._index(replicate, lead, block)])
+            regions[name] = region
+            checksum = zlib.crc32(region.data, checksum)
+        return regions, checksum
+
+    def _index(
+        self, replicate: int, lead: tuple[int, ...], block: Block
+    ) -> tuple[int | slice, ...]:
+        replicates = (replicate,) if self._contents.replicates > 1 else ()
+        return (*replicates, *(slice(0, n) for n in lead), *block.slices)
+
+
+def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
+    array = group[name]
+    if not isinstance(array, zarr.Array):
+        raise StoreError(f"{name}: expected an array in the store, found a group")
+    return array
+
+
+def zarr_target(location: Location) -> Any:  # noqa: ANN401 - zarr's own union of stores
+    """The location as zarr takes it."""
+    return str(location) if isinstance(location, Path) else location

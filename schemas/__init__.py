@@ -1,0 +1,45 @@
+"""What is said: the typed contracts of a scan, its store and its studies.
+
+Nothing here knows torch, ray or zarr, so that every other part, and any program that only
+wants to read or write a spec, can import it cheaply.
+"""
+
+from schemas.errors import (
+    CartogradError,
+    InputError,
+    Interrupted,
+    PlanError,
+    ScanIncomplete,
+    SpecError,
+    StoreError,
+    StoreMismatch,
+    WorkError,
+)
+from schemas.grid import Block, Grid, LinearAxis, LogAxis, ValuesAxis
+from schemas.scan import Compute, ScanSpec, load_spec, parse_spec
+from schemas.study import Claim, Outcome, Study, Verdict
+
+__all__ = [
+    "Block",
+    "CartogradError",
+    "Claim",
+    "Compute",
+    "Grid",
+    "InputError",
+    "Interrupted",
+    "LinearAxis",
+    "LogAxis",
+    "Outcome",
+    "PlanError",
+    "ScanIncomplete",
+    "ScanSpec",
+    "SpecError",
+    "StoreError",
+    "StoreMismatch",
+    "Study",
+    "ValuesAxis",
+    "Verdict",
+    "WorkError",
+    "load_spec",
+    "parse_spec",
+]

@@ -1,0 +1,146 @@
+"""The store's contract: its groups, variables, dimensions, units, long names and version.
+
+    scan.zarr/                Zarr format 3, consolidated
+    ├── attrs                 the manifest: spec, fingerprint, seed, versions, facts of the landscape
+    ├── <axis> …, split[, replicate]          coordinates
+    ├── loss, accuracy        ([replicate,] split, axis_1 … axis_z)
+    ├── target, <field> …     ([replicate,] axis_1 … axis_z): what the landscape was built to contain
+    ├── ledger/               (shard): what became of each shard
+    ├── analysis/             statistics, written by the analysis
+    └── descent/              where training on from the scan's minimum leads
+
+A reader needs none of this product: `xr.open_zarr(path)` shows the root group.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+FORMAT_VERSION = 1
+SPLIT = "split"
+REPLICATE = "replicate"
+LEDGER_GROUP = "ledger"
+ANALYSIS_GROUP = "analysis"
+DESCENT_GROUP = "descent"
+
+TARGET = "target"
+TARGET_LOSS = "target_loss"
+PREDICTED_PREFIX = "predicted_"
+"""`predicted_<split>`: predicted difference of the loss between a split and the train split."""
+
+RESERVED_NAMES = frozenset(
+    {SPLIT, REPLICATE, "shard", "loss", "accuracy", TARGET, TARGET_LOSS}
+    | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP}
+)
+
+
+@dataclass(frozen=True)
+class Variable:
+    """What a reader is told of a stored variable."""
+
+    long_name: str
+    units: str
+
+
+METRICS = {
+    "loss": Variable("mean loss over the samples of the split", "1"),
+    "accuracy": Variable("fraction of samples classified correctly", "1"),
+}
+
+
+class ShardStatus(IntEnum):
+    """What became of a shard. PENDING is what a new ledger holds everywhere."""
+
+    PENDING = 0
+    DONE = 1
+    FAILED = 2
+    DAMAGED = 3
+
+
+LEDGER_COLUMNS = {
+    # name: (dtype, long name, units)
+    "status": ("uint8", "0 pending, 1 done, 2 failed, 3 damaged", "1"),
+    "attempts": ("uint16", "how often the shard was tried", "1"),
+    "seconds": ("float32", "time of the evaluation and the write", "s"),
+    "checksum": ("uint32", "CRC-32 of the shard's values, variable by variable", "1"),
+    "worker": ("int32", "number of the worker that wrote it, -1 for the driver itself", "1"),
+}
+LEDGER_CHUNK = 16_384
+
+COMPARED = "compared"
+"""Dimension of the splits that are compared with the first one, which is the reference split."""
+QUANTILE = "quantile"
+AXIS = "axis"
+BOUND = "bound"
+"""Dimension of a confidence interval: low, mean, high."""
+IOU_QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5)
+
+ANALYSIS = {
+    # fidelity to the target, per split
+    "fidelity_sup": Variable("greatest |loss - target_loss|", "1"),
+    "fidelity_rmse": Variable("root mean square of loss - target_loss", "1"),
+    "fidelity_mae": Variable("mean |loss - target_loss|", "1"),
+    "fidelity_constant": Variable("mean of loss - target_loss: the constant that fits best", "1"),
+    "fidelity_sup_after_constant": Variable("greatest |loss - target_loss - constant|", "1"),
+    "fidelity_rmse_after_constant": Variable("root mean square of loss - target_loss - constant", "1"),
+    "theorem_constant": Variable("a of Theorem 1: mean of loss - target", "1"),
+    "target_range": Variable("greatest minus least target_loss", "1"),
+    "fidelity_points": Variable("points where loss and target_loss are finite", "points"),
+    # transfer from the reference split, per compared split
+    "transfer_sup": Variable("greatest |loss - reference loss|", "1"),
+    "transfer_rms": Variable("root mean square of loss - reference loss", "1"),
+    "transfer_rms_after_constant": Variable("standard deviation of loss - reference loss", "1"),
+    "transfer_pearson": Variable("Pearson correlation with the reference loss", "1"),
+    "transfer_spearman": Variable("Spearman rank correlation with the reference loss", "1"),
+    "transfer_slope": Variable("slope of the regression on the reference loss", "1"),
+    "transfer_intercept": Variable("intercept of the regression on the reference loss", "1"),
+    "transfer_argmin_shift": Variable("argmin minus the reference split's argmin, along each axis", "1"),
+    "transfer_argmin_cells": Variable("the same in grid cells", "cells"),
+    "transfer_regret": Variable("loss at the reference split's argmin minus the least loss", "1"),
+    "transfer_iou": Variable("overlap of the sub-level sets at each quantile", "1"),
+    "transfer_prediction_error": Variable(
+        "greatest |loss - reference loss - predicted difference|", "1"
+    ),
+    "transfer_points": Variable("points where loss and reference loss are finite", "points"),
+    # proximity of the minimum
+    "minimum": Variable("least loss on the grid", "1"),
+    "argmin": Variable("coordinates of the least loss", "1"),
+    "finite_points": Variable("points where the loss is finite", "points"),
+    "target_minimum": Variable("least target_loss on the grid", "1"),
+    "target_argmin": Variable("coordinates of the least target_loss", "1"),
+    "proximity_distance": Variable("distance from the argmin to the nearest minimiser of the target", "1"),
+    "proximity_cells": Variable("the same along each axis, in grid cells", "cells"),
+    "loss_at_target_argmin": Variable("loss where the target is least", "1"),
+    "gap_to_global_minimum": Variable("least loss minus the known global minimum (reference split)", "1"),
+    "gap_to_section_floor": Variable("least loss minus the known floor of the section (reference split)", "1"),
+}
+
+DESCENT = {
+    "descent_loss_start": Variable("loss of the reference split at the scan's argmin", "1"),
+    "descent_loss_end": Variable("loss after training every parameter on from there", "1"),
+    "descent_distance": Variable("Euclidean distance travelled by the parameters", "1"),
+    "descent_relative_distance": Variable("distance travelled over the norm of the start", "1"),
+    "descent_steps": Variable("optimiser steps taken", "1"),
+}
+
+ANALYSIS_DIMS = {
+    # name: dimensions beside a leading `replicate`, which is there when the scan has it
+    **{name: (SPLIT,) for name in ANALYSIS if name.startswith("fidelity_")},
+    **{name: (COMPARED,) for name in ANALYSIS if name.startswith("transfer_")},
+    "transfer_argmin_shift": (COMPARED, AXIS),
+    "transfer_argmin_cells": (COMPARED, AXIS),
+    "transfer_iou": (COMPARED, QUANTILE),
+    "theorem_constant": (SPLIT,),
+    "target_range": (),
+    "minimum": (SPLIT,),
+    "argmin": (SPLIT, AXIS),
+    "finite_points": (SPLIT,),
+    "target_minimum": (),
+    "target_argmin": (AXIS,),
+    "proximity_distance": (SPLIT,),
+    "proximity_cells": (SPLIT, AXIS),
+    "loss_at_target_argmin": (SPLIT,),
+    "gap_to_global_minimum": (),
+    "gap_to_section_floor": (),
+}

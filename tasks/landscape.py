@@ -1,0 +1,50 @@
+"""Landscape: what a task builds and a scan evaluates.
+
+Shape legend: P = points, z = axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from tasks.objective import ClosedForm, EmpiricalRisk
+from tasks.section import Section
+
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class FieldVariable:
+    """A known function of the coordinates that is stored beside the measured ones.
+
+    `function` takes points (P, z) and gives values (P,), in float64.
+    """
+
+    function: Callable[[Floats], Floats]
+    long_name: str
+    units: str = "1"
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """An objective over a section, with what it was built to contain and what is known of it.
+
+    Attributes:
+        objective: parameters → metrics per split.
+        section: coordinates → parameters.
+        fields: stored functions of the coordinates alone, such as `target` and `target_loss`.
+        reference: known values by name; `global_minimum` is the least loss that any parameters
+            can reach on the train split, `section_floor` the least within the section.
+        facts: provenance as plain JSON values, such as the achieved approximation error.
+    """
+
+    objective: EmpiricalRisk | ClosedForm
+    section: Section
+    fields: Mapping[str, FieldVariable] = field(default_factory=dict)
+    reference: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)

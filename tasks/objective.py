@@ -1,0 +1,88 @@
+"""Objectives: parameters → metrics per split.
+
+Shape legend: N = samples, P = points, n = parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from schemas.errors import SpecError, listing, suggestion
+
+SampleLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""(outputs (N, …), targets (N, …)) → losses (N,), one for each sample."""
+
+
+def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits (N, C) against classes (N,), in nats, shape (N,)."""
+    return functional.cross_entropy(outputs, targets, reduction="none")
+
+
+def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Squared error of outputs against targets of the same shape, averaged to (N,).
+
+    Integer targets are classes and are compared as one-hot vectors.
+    """
+    if not targets.is_floating_point():
+        targets = functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
+    return (outputs - targets).square().flatten(1).mean(dim=1)
+
+
+LOSSES: Mapping[str, SampleLoss] = {"cross_entropy": cross_entropy, "mse": squared_error}
+
+
+def loss_named(loss: str | SampleLoss) -> SampleLoss:
+    """The loss of that name, or the given function itself; SpecError for an unknown name."""
+    if callable(loss):
+        return loss
+    if loss not in LOSSES:
+        raise SpecError(
+            f"loss: got {loss!r}; expected one of {listing(LOSSES)} or a function "
+            f"(outputs, targets) -> one loss a sample{suggestion(loss, LOSSES)}"
+        )
+    return LOSSES[loss]
+
+
+@dataclass(frozen=True)
+class Split:
+    """A data set on which an objective is evaluated: inputs (N, …) and targets (N, …)."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+
+@dataclass(frozen=True)
+class EmpiricalRisk:
+    """Mean loss of a module over the samples of each split.
+
+    The module is evaluated in eval mode; its parameters are those of a Section.
+    """
+
+    module: nn.Module
+    loss: SampleLoss
+    splits: Mapping[str, Split]
+
+
+@dataclass(frozen=True)
+class ClosedForm:
+    """A loss known as a function of the parameters, for each split.
+
+    Each function takes parameters (P, n), laid out as the section's `theta`, and gives losses
+    (P,) in the dtype it was given.
+    """
+
+    functions: Mapping[str, Callable[[Tensor], Tensor]]
+
+
+def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """1 where the largest of the outputs (N, C) is at the class in targets (N,), else 0; (N,)."""
+    return (outputs.argmax(dim=-1) == targets).to(torch.float64)
