@@ -14,7 +14,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from schemas.errors import InputError, WorkError
@@ -51,23 +51,37 @@ def ray_session(
         InputError: no cluster answers at the address, or it refuses the token.
         WorkError: a private Ray could not be started.
     """
-    if address is None:
-        # Ray reads it on import, and then listens on the loopback interface alone; its name says
-        # Windows and OSX because there that is the default.
-        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
-    import ray
+    with _loopback() if address is None else nullcontext():
+        import ray
 
-    if ray.is_initialized():
-        yield
-        return
+        if ray.is_initialized():
+            yield
+            return
+        try:
+            if address is None:
+                _start(cpus, gpus, object_store_bytes, dashboard)
+            else:
+                _join(address)
+            yield
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _loopback() -> Iterator[None]:
+    """A first import of Ray inside the block makes it listen on the loopback interface alone.
+
+    The variable's name says Windows and OSX because there that is the default. Ray reads it on
+    import only: what a notebook imported before listens on all interfaces, behind the token.
+    """
+    name = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    ours = name not in os.environ
+    os.environ.setdefault(name, "0")
     try:
-        if address is None:
-            _start(cpus, gpus, object_store_bytes, dashboard)
-        else:
-            _join(address)
         yield
     finally:
-        ray.shutdown()
+        if ours:
+            os.environ.pop(name, None)
 
 
 def _start(cpus: int, gpus: float | None, object_store_bytes: int, dashboard: bool) -> None:
@@ -95,7 +109,7 @@ def _start(cpus: int, gpus: float | None, object_store_bytes: int, dashboard: bo
         )
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise WorkError(
-            f"Ray could not be started: {_one_line(error)}; "
+            f"Ray could not be started: {one_line(error)}; "
             "set compute.workers to 0 to do without it"
         ) from error
 
@@ -119,7 +133,7 @@ def _join(address: str) -> None:
         ) from error
     except (OSError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         raise InputError(
-            f"{address}: {_one_line(error)}; join from a node of the cluster, or use "
+            f"{address}: {one_line(error)}; join from a node of the cluster, or use "
             "`cartograd submit` from outside"
         ) from error
 
@@ -168,11 +182,11 @@ def _require_cluster(address: str) -> None:
 
 def _nobody(address: str, reason: str) -> InputError:
     return InputError(
-        f"{address}: no Ray cluster to join ({_one_line(reason)}); start it, or correct --address"
+        f"{address}: no Ray cluster to join ({one_line(reason)}); start it, or correct --address"
     )
 
 
-def _one_line(text: object) -> str:
+def one_line(text: object) -> str:
     """The first line of a message, without its full stop."""
     lines = str(text).strip().splitlines()
     return lines[0].rstrip(". ") if lines else type(text).__name__

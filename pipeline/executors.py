@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -19,6 +20,7 @@ _CALL_SECONDS = 0.25
 _MOST_SHARDS_PER_CALL = 64
 _FAILED_STARTS_ALLOWED = 3
 _LOOK_SECONDS = 1.0
+_COLOURS = re.compile("\x1b\\[[0-9;]*m")
 
 
 class Executor(Protocol):
@@ -172,7 +174,7 @@ class RayExecutor:
         if not actor.ready:
             self._failed_starts += 1
             if self._failed_starts > _FAILED_STARTS_ALLOWED + self._assignment.plan.workers:
-                raise WorkError(f"workers die before they are ready: {_first_line(death)}")
+                raise WorkError(f"workers die before they are ready: {_reason(death)}")
         calls = list(actor.calls.values())
         for owned in [ref for ref, owner in self._owners.items() if owner is actor]:
             del self._owners[owned]
@@ -186,7 +188,7 @@ class RayExecutor:
                 elif attempt <= self._retries:
                     self._again.append((shard, attempt + 1))
                 else:
-                    error = f"the worker died on it {attempt} times: {_first_line(death)}"
+                    error = f"the worker died on it {attempt} times: {_reason(death)}"
                     yield ShardReport(
                         shard, ShardStatus.FAILED, attempt, worker=actor.number, error=error
                     )
@@ -201,6 +203,9 @@ class RayExecutor:
                 first.since = now
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0][:300]
+def _reason(death: Exception) -> str:
+    """One line of Ray's account: the exception of a failed start, or how the process ended."""
+    lines = [line.strip() for line in _COLOURS.sub("", str(death)).splitlines() if line.strip()]
+    raised_at_start = "creation task" in lines[0]
+    return lines[-1 if raised_at_start else 0][:300]
 

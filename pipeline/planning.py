@@ -5,7 +5,6 @@ Shape legend: P = points of a batch, S = splits, n = numbers that a direction to
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,8 +65,8 @@ class Plan:
 
     @property
     def shard_points(self) -> int:
-        """Most points in a shard."""
-        return math.prod(self.contents.grid.shards)
+        """Points of the first shard, which is the largest."""
+        return self.contents.grid.shard(0).size
 
     @property
     def worker_bytes(self) -> int:
@@ -170,7 +169,7 @@ def make_plan(
     fields = {name: Variable(f.long_name, f.units) for name, f in landscape.fields.items()}
     contents = scan_contents(spec, fields)
     memory = _memory(landscape, contents, choice, int(compute.memory_per_worker))
-    shard_points = math.prod(contents.grid.shards)
+    shard_points = contents.grid.shard(0).size
     batch = _batch(memory, shard_points) if compute.batch == "auto" else compute.batch
     batch = min(batch, shard_points)
     plan = Plan(spec.fingerprint(), contents, choice, workers, batch, memory, None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import re
 import shlex
 import signal
 import time
@@ -14,10 +15,9 @@ from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
 from urllib.request import urlopen
 
-from pipeline.cluster import HOW_TO_AUTHENTICATE
+from pipeline.cluster import HOW_TO_AUTHENTICATE, one_line
 from schemas.errors import InputError, Interrupted, WorkError
 from schemas.scan import load_spec
 
@@ -105,8 +105,7 @@ def _entrypoint(spec: Path, working_dir: Path, overrides: tuple[str, ...]) -> st
 
 def _client(address: str) -> JobSubmissionClient:
     """A client that has spoken with the head; InputError when it cannot."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not re.match(r"https?://[^/]", address):
         raise InputError(
             f"{address}: not the address of a dashboard; expected http://HOST:8265 "
             "(`cartograd run --address` takes the others)"
@@ -145,10 +144,9 @@ def _submitted(client: JobSubmissionClient, entrypoint: str, working_dir: Path) 
         with _quiet():
             return client.submit_job(entrypoint=entrypoint, runtime_env=environment)
     except (OSError, RuntimeError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
         raise InputError(
-            f"{working_dir}: could not be submitted: {lines[0].rstrip(". ")}; large files can be left out with "
-            "a .gitignore or .rayignore"
+            f"{working_dir}: could not be submitted: {one_line(error)}; large files can be left "
+            "out with a .gitignore or .rayignore"
         ) from error
 
 

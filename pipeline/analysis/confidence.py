@@ -37,10 +37,18 @@ def over_replicates(statistics: xr.Dataset) -> xr.Dataset:
         ordered = each.transpose(REPLICATE, *dims)
         attrs = {**each.attrs, "interval": f"{LEVEL:.0%} t-interval over replicates"}
         variables[name] = ((BOUND, *dims), _interval(ordered.values), attrs)
+    labels = np.array(BOUNDS, dtype=np.dtypes.StringDType())
     kept = statistics.drop_vars(REPLICATE, errors="ignore").coords
     return xr.Dataset(
         variables,
-        coords={**kept, BOUND: (BOUND, list(BOUNDS), {"long_name": "end or mean of the interval"})},
+        coords={
+            **kept,
+            BOUND: (
+                BOUND,
+                labels,
+                {"long_name": "end or mean of the interval"},
+            ),
+        },
         attrs={**statistics.attrs, "replicates": statistics.sizes[REPLICATE]},
     )
 

@@ -134,16 +134,21 @@ def _dataset(
 def _coordinates(frame: Frame) -> dict[str, tuple[str, Any, dict[str, str]]]:
     return {
         REPLICATE: (REPLICATE, frame.replicates, {"long_name": "independently seeded repetition"}),
-        SPLIT: (SPLIT, list(frame.splits), {"long_name": "data set"}),
+        SPLIT: (SPLIT, _labels(frame.splits), {"long_name": "data set"}),
         COMPARED: (
             COMPARED,
-            list(frame.splits[1:]),
+            _labels(frame.splits[1:]),
             {"long_name": "data set compared with the reference split"},
         ),
-        AXIS: (AXIS, list(frame.axes), {"long_name": "axis of the grid"}),
+        AXIS: (AXIS, _labels(frame.axes), {"long_name": "axis of the grid"}),
         QUANTILE: (
             QUANTILE,
-            list(IOU_QUANTILES),
+            np.array(IOU_QUANTILES),
             {"long_name": "part of the points in a sub-level set", "units": "1"},
         ),
     }
+
+
+def _labels(words: Sequence[str]) -> npt.NDArray[Any]:
+    # Of variable length: Zarr format 3 knows no text of fixed length.
+    return np.array(words, dtype=np.dtypes.StringDType())

@@ -32,8 +32,7 @@ from schemas.layout import IOU_QUANTILES
 
 BINS = 2**16
 SAMPLE_POINTS = 2**20
-_COARSE = 2**13
-_LEAST_RANGE = 1e-300  # below it the scale would overflow, and the field is as good as constant
+_COARSE = 2**14
 
 Counts: TypeAlias = npt.NDArray[np.int64]
 
@@ -42,10 +41,12 @@ Counts: TypeAlias = npt.NDArray[np.int64]
 class Bins:
     """Monotone bins of finite values: equal coarse cells, each cut into equal parts of its own.
 
-    Value v lies in cell j = ⌊t⌋, t = (v/2 − low/2) · scale, and in bin first_j + ⌊(t − j) parts_j⌋.
+    A value's key k is its place among all floats: cells are equal steps of the value where it
+    spans less than an octave, and of its logarithm where it spans many. Key k lies in cell
+    j = ⌊t⌋, t = (k − low) · scale, and in bin first_j + ⌊(t − j) parts_j⌋.
     """
 
-    low: float
+    low: int
     scale: float
     first: npt.NDArray[np.int32]
     parts: npt.NDArray[np.float64]
@@ -53,25 +54,40 @@ class Bins:
     @classmethod
     def of(cls, sample: npt.NDArray[Any], spread: Spread) -> Bins:
         """At most BINS bins over the spread, in number following the sample's density."""
-        half_range = spread.high / 2 - spread.low / 2  # halved, lest it overflow
-        scale = _COARSE / half_range if half_range > _LEAST_RANGE else 0.0
-        t = np.multiply(sample[np.isfinite(sample)], 0.5, dtype=np.float64) - spread.low / 2
-        density = np.bincount((t * scale).astype(np.int64), minlength=_COARSE + 1)
+        low, high = (int(key) for key in _keys(np.array([spread.low, spread.high])))
+        scale = _COARSE / max(1, high - low)
+        t = _above(sample[np.isfinite(sample)], low) * scale
+        density = np.bincount(t.astype(np.int64), minlength=_COARSE + 1)
         share = density / max(1, density.sum())
         parts = 1 + np.floor(share * (BINS - _COARSE - 1))
         first = np.concatenate([[0], np.cumsum(parts)[:-1]]).astype(np.int32)
-        return cls(spread.low, scale, first, parts)
+        return cls(low, scale, first, parts)
 
     def __call__(self, values: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
         """The bin of each value, all of them finite and within the spread."""
-        t = np.multiply(values, 0.5, dtype=np.float64)
-        t -= self.low / 2
+        t = _above(values, self.low)
         t *= self.scale
         cell = t.astype(np.int32)
         t -= cell
         t *= self.parts[cell]
         bins: npt.NDArray[np.int32] = self.first[cell] + t.astype(np.int32)
         return bins
+
+
+def _keys(values: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Integers in the order of the values: IEEE 754 bits, those of negative numbers reversed."""
+    # Adding zero makes −0 and 0 one value.
+    bits: npt.NDArray[np.int64] = np.add(values, 0.0, dtype=np.float64).view(np.int64)
+    bits ^= (bits >> 63) & np.iinfo(np.int64).max
+    return bits
+
+
+def _above(values: npt.NDArray[Any], low: int) -> Floats:
+    """How far the keys of values lie above the key `low`."""
+    keys = _keys(values)
+    keys -= low
+    # From the most negative float to the greatest is more than int64 holds, less than uint64.
+    return keys.view(np.uint64).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -142,7 +158,7 @@ def _lazy_counts(frame: Frame, replicate: int, pairs: Sequence[Pair | None]) -> 
     """Counts of the bins, (C, 2, BINS): a block's are added to its neighbours' as they come."""
     loss = frame.loss[replicate]
     axes = tuple(range(1, loss.ndim))
-    labels = ("compared", "side", "bin")
+    labels = range(loss.ndim, loss.ndim + 3)
     blocks: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
         _counts,
         (*axes, *labels),

@@ -5,7 +5,8 @@ over many parts at once: with counts n_b, means m_b and sums of squares M_b abou
 
     n = Σ n_b,   m = Σ n_b m_b / n,   M = Σ M_b + Σ n_b (m_b − m)²,
 
-so an offset much greater than the spread costs nothing. Parts are merged in the order given.
+so an offset much greater than the spread costs only the last digits of the means. Parts are
+merged in the order given.
 """
 
 from __future__ import annotations

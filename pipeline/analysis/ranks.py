@@ -20,6 +20,7 @@ from scipy import stats
 
 from pipeline.analysis.frame import Frame, computed
 from pipeline.analysis.moments import Comoments
+from pipeline.analysis.sweep import SLAB
 from schemas.layout import IOU_QUANTILES
 
 EXACT_POINTS = 2**24
@@ -60,8 +61,12 @@ def rank(x: npt.NDArray[Any], y: npt.NDArray[Any]) -> Ranking:
         return Ranking(math.nan, (math.nan,) * len(IOU_QUANTILES))
     thresholds = zip(_quantiles(x), _quantiles(y), strict=True)
     iou = tuple(overlap(x <= at_x, y <= at_y) for at_x, at_y in thresholds)
-    correlation = Comoments.of(stats.rankdata(x), stats.rankdata(y)).correlation
-    return Ranking(correlation, iou)
+    ranks_x, ranks_y = stats.rankdata(x), stats.rankdata(y)
+    parts = [
+        Comoments.of(ranks_x[lo : lo + SLAB], ranks_y[lo : lo + SLAB])
+        for lo in range(0, x.size, SLAB)
+    ]
+    return Ranking(Comoments.merge(parts).correlation, iou)
 
 
 def nth_least(q: float, n: int) -> int:

@@ -14,7 +14,7 @@
   const NOT_FINITE = 65535;
   const MARGIN = { left: 58, right: 12, top: 10, bottom: 44 };
   const point = axes.map((axis) => axis.home);
-  let layer = layers[0];
+  let layer = layers[data.start];
 
   const colour = (code) => {
     if (code === NOT_FINITE) return data.grey;

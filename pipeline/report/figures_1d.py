@@ -47,12 +47,12 @@ def curves(view: View) -> Picture:
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     draw_curves(panels[0], view, axis, along)
     put_minima(panels[0], view, axis, along)
+    shade_missing(panels[0], along.loss)
     panels[0].legend(fontsize=8, frameon=False, ncols=2)
     if with_differences:
         draw_differences(panels[1], view, along)
         panels[1].legend(fontsize=8, frameon=False, ncols=2)
     style.dress(panels[-1], view, axis)
-    shade_missing(panels[0], along.loss)
     return Picture(
         name="curves",
         title="The curves",

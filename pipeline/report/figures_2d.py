@@ -36,20 +36,21 @@ def figures(view: View) -> list[Picture]:
 def surfaces(view: View) -> Picture:
     """The target beside the surface of every split."""
     panels = loss_panels(view)
+    names = style.listed([panel.title for panel in panels])
     shared = len({id(panel.scale) for panel in panels}) == 1
     return Picture(
         name="surfaces",
         title="The surfaces",
         caption=style.sentences(
-            f"Mean loss{view.units('loss')} over the grid, {style.listed([p.title for p in panels])}, with contour "
-            "lines. Each mark is the grid point where that surface is least.",
+            f"Mean loss{view.units('loss')} over the grid, {names}, with contour lines. Each mark "
+            "is the grid point where that surface is least.",
             "All panels share one colour scale."
             if shared
             else "The target has a colour scale of its own.",
             *dict.fromkeys(panel.scale.words for panel in panels),
             style.grey_words([panel.field for panel in panels]),
         ),
-        alt=f"Colour maps of the {style.listed([p.title for p in panels])} over {view.axes[0]} and {view.axes[1]}",
+        alt=f"Colour maps of {names} over {style.listed(view.axes)}",
         figure=mosaic(view, panels, "loss" + view.units("loss")),
     )
 
@@ -70,8 +71,8 @@ def differences(view: View) -> Picture:
         name="difference",
         title=f"What changes from {view.reference}",
         caption=style.sentences(
-            f"Difference of the loss{view.units('loss')} to the {view.reference} split: red where it is "
-            "greater, blue where it is less, white where they agree.",
+            f"Difference of the loss{view.units('loss')} to the {view.reference} split: red where "
+            "it is greater, blue where it is less, white where they agree.",
             "One scale for all panels, centred at 0.",
             scale.words,
             style.grey_words(fields),
@@ -169,7 +170,7 @@ def replicates(view: View, every: xr.DataArray) -> Picture:
 
 def contours(view: View) -> Picture:
     """The level lines of target and splits, laid over each other."""
-    figure = Figure(figsize=(7.4, 6.4), layout="constrained")
+    figure = Figure(figsize=(7.0, 6.9), layout="constrained")
     axes = figure.add_subplot()
     fields = {split: view.loss(split) for split in view.splits}
     norm = style.sequential(*fields.values()).norm
@@ -178,7 +179,7 @@ def contours(view: View) -> Picture:
     for number, (name, field) in enumerate(fields.items()):
         line = style.LINE_STYLES[number % len(style.LINE_STYLES)]
         upright = field.transpose(*reversed(view.axes))
-        lines(axes, upright, norm, colors=colours[name], linewidths=1.3, linestyles=line)
+        lines(axes, upright, norm, colours[name], 1.3, line)
         handles.append(
             Line2D(
                 [], [], color=colours[name], linestyle=line, label=style.plain(f"loss on {name}")
@@ -188,20 +189,20 @@ def contours(view: View) -> Picture:
         target = view.thin[view.target].transpose(*reversed(view.axes))
         together = style.comparable([target, *fields.values()])
         own = norm if together else style.sequential(target).norm
-        lines(axes, target, own, colors="#111111", linewidths=1.1, linestyles=":")
+        lines(axes, target, own, "#111111", 1.1, ":")
         handles.append(Line2D([], [], color="#111111", linestyle=":", label="target"))
     put_marks(axes, view, *view.axes)
     style.dress(axes, view, *view.axes)
     across, up = (edges(view.thin[axis].values, axis in view.logs) for axis in view.axes)
     axes.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     axes.set_box_aspect(1)
-    axes.legend(handles=handles, loc="upper right", fontsize=8, framealpha=0.9)
+    figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
     style.legend(figure, view, [])
     return Picture(
         name="contours",
         title="Contours",
-        caption="Level lines at the same losses for every split, laid over each other: where the lines "
-        "coincide, the surfaces do. Marks are the minima.",
-        alt=f"Level lines of the loss on {style.listed(view.splits)} over {view.axes[0]} and {view.axes[1]}",
+        caption="Level lines at the same losses for every split, laid over each other: where the "
+        "lines coincide, the surfaces do. Marks are the minima.",
+        alt=f"Level lines of the loss on {style.listed(view.splits)}",
         figure=figure,
     )

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from pipeline.report import style
 from pipeline.report.figures_1d import Curves, draw_curves
-from pipeline.report.panels import Panel, mosaic
+from pipeline.report.panels import COLOUR_BAR, Panel, mosaic
 from pipeline.report.style import Picture, Scale
 from pipeline.report.view import MOST_PER_AXIS, View, kept, load, nearest, over_replicates
 from schemas.layout import PREDICTED_PREFIX, SPLIT, TARGET
@@ -135,8 +135,7 @@ def _cut_picture(
 
 def _cross_hairs(figure: Figure, view: View, pairs: list[tuple[str, str]]) -> None:
     through = {axis: float(view.full[axis][index]) for axis, index in centre(view).items()}
-    # The panels come first among the axes of the figure only one by one, each before its bar.
-    panels = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    panels = [axes for axes in figure.axes if axes.get_label() != COLOUR_BAR]
     for axes, (horizontal, vertical) in zip(panels, pairs, strict=True):
         axes.axvline(through[horizontal], color="white", lw=0.9, ls=(0, (4, 3)), alpha=0.9)
         axes.axhline(through[vertical], color="white", lw=0.9, ls=(0, (4, 3)), alpha=0.9)
@@ -167,7 +166,8 @@ def profiles(view: View) -> Picture:
         name="profiles",
         title="Profiles",
         caption=style.sentences(
-            "The loss along each axis alone, the others held at the same point as in the cuts (dashed line).",
+            "The loss along each axis alone, the others held at the same point as in the cuts "
+            "(dashed line).",
             ""
             if view.every_replicate is None
             else "Bands: mean ± one standard deviation over the replicates.",

@@ -56,6 +56,10 @@ def layers(view: View) -> list[Layer]:
     return chosen
 
 
+def _start(view: View, chosen: list[Layer]) -> int:
+    return [layer.key for layer in chosen].index(view.reference)
+
+
 def surface(view: View) -> str:
     """JSON of a plotly figure and of the choices among its surfaces, for two axes."""
     figure = go.Figure()
@@ -65,8 +69,6 @@ def surface(view: View) -> str:
         traces = [_surface_trace(view, layer), *_mark_traces(view, layer)]
         figure.add_traces(traces)
         owners += [number] * len(traces)
-    for trace, owner in zip(figure.data, owners, strict=True):
-        trace.visible = owner == 0
     horizontal, vertical = view.axes
     figure.update_layout(
         template="none",
@@ -77,7 +79,10 @@ def surface(view: View) -> str:
             "yaxis": _plotly_axis(view, vertical),
             "zaxis": {"title": {"text": "loss"}},
             "aspectratio": {"x": 1, "y": 1, "z": 0.7},
-            "camera": {"eye": {"x": -0.95, "y": -1.5, "z": 1.05}},
+            "camera": {
+                "eye": {"x": -0.9, "y": -1.4, "z": 0.95},
+                "center": {"x": 0, "y": 0, "z": -0.14},
+            },
         },
     )
     return json.dumps(
@@ -85,6 +90,7 @@ def surface(view: View) -> str:
             "figure": json.loads(plotly.io.to_json(figure, validate=False)),
             "owners": owners,
             "choices": [layer.label for layer in chosen],
+            "start": _start(view, chosen),
         }
     )
 
@@ -120,7 +126,8 @@ def _surface_trace(view: View, layer: Layer) -> go.Surface:
             }
         },
         lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
-        hovertemplate=f"{horizontal} %{{x:.4g}}<br>{vertical} %{{y:.4g}}<br>%{{z:.5g}}<extra></extra>",
+        hovertemplate=f"{horizontal} %{{x:.4g}}<br>{vertical} %{{y:.4g}}<br>%{{z:.5g}}"
+        "<extra></extra>",
         showlegend=False,
     )
 
@@ -140,7 +147,7 @@ def _mark_traces(view: View, layer: Layer) -> list[go.Scatter3d]:
             mode="markers",
             marker={
                 "symbol": PLOTLY_MARKERS[marker],
-                "size": 6,
+                "size": 7,
                 "color": colour,
                 "line": {"color": "white", "width": 2},
             },
@@ -167,11 +174,13 @@ def _plotly_colours(colours: Colormap) -> list[list[object]]:
 def cube(view: View) -> str:
     """JSON of the thinned cube behind the linked cuts, for three axes or more."""
     home = centre(view)
+    chosen = layers(view)
     maps = {"loss": style.LOSS_MAP, "difference": style.DIFFERENCE_MAP}
     return json.dumps(
         {
             "axes": [_cube_axis(view, axis, home[axis]) for axis in view.axes],
-            "layers": [_cube_layer(view, layer) for layer in layers(view)],
+            "layers": [_cube_layer(view, layer) for layer in chosen],
+            "start": _start(view, chosen),
             "palettes": {name: _base64(_palette(colours)) for name, colours in maps.items()},
             "home": f"the minimum of {view.reference}"
             if view.mark(view.reference)
@@ -185,7 +194,9 @@ def _cube_axis(view: View, axis: str, home: int) -> Json:
     coordinates = view.thin[axis].values
     logarithmic = axis in view.logs
     borders = edges(coordinates, logarithmic)
-    locator = LogLocator() if logarithmic and borders[0] > 0 else MaxNLocator(TICKS)
+    locator = (
+        LogLocator() if logarithmic and borders[0] > 0 else MaxNLocator(TICKS, steps=[1, 2, 5, 10])
+    )
     ticks = np.asarray(locator.tick_values(borders[0], borders[-1]))
     ticks = ticks[(ticks >= borders[0]) & (ticks <= borders[-1])]
     place = np.log if logarithmic else np.asarray
@@ -209,15 +220,15 @@ def _cube_layer(view: View, layer: Layer) -> Json:
     norm = layer.scale.norm
     values = layer.field.transpose(*view.axes).values
     bounded = np.clip(values, norm.vmin, norm.vmax)
-    codes = np.rint(np.ma.filled(norm(np.ma.masked_invalid(bounded)), 0.0) * (NOT_FINITE - 1))
-    codes = np.where(np.isfinite(values), codes, NOT_FINITE).astype("<u2")
+    shares = np.ma.filled(norm(np.ma.masked_invalid(bounded.ravel())), 0.0)
+    codes = np.where(np.isfinite(values.ravel()), np.rint(shares * (NOT_FINITE - 1)), NOT_FINITE)
     return {
         "label": layer.label,
         "low": float(norm.vmin or 0.0),
         "high": float(norm.vmax or 0.0),
         "decades": isinstance(norm, LogNorm),
         "palette": "difference" if layer.colours is style.DIFFERENCE_MAP else "loss",
-        "codes": _base64(codes),
+        "codes": _base64(codes.astype("<u2")),
     }
 
 

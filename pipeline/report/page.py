@@ -22,7 +22,8 @@ from pipeline.report.transfer import transfer
 from pipeline.report.view import View, look
 from schemas.study import Verdict
 
-RESOLUTION = 140
+RESOLUTION = 144
+PIXELS_PER_CSS_PIXEL = 1.5
 INDEX = "index.html"
 
 
@@ -66,7 +67,7 @@ def write_report(
         title=title,
         lead=summary.lead(view),
         notices=summary.notices(scan, view),
-        cards=summary.cards(scan),
+        cards=summary.cards(scan, view.reference),
         first=shown[:1],
         rest=shown[1:],
         explorer=_explorer(view),
@@ -144,8 +145,8 @@ def _explorer(view: View) -> Explorer | None:
     reduced = f" The grid is reduced to {shape} points here." if view.reduced else ""
     return Explorer(
         kind="cube",
-        words="Every panel cuts through the same point, one panel for each pair of axes. Click or drag "
-        "in one, or move a slider, and the others follow." + reduced,
+        words="Every panel cuts through the same point, one panel for each pair of axes. Click or "
+        "drag in one, or move a slider, and the others follow." + reduced,
         data=_script_data(interactive.cube(view)),
         scripts=[_asset("cuts.js")],
     )
@@ -163,8 +164,8 @@ def save(picture: Picture, out: Path) -> Shown:
         caption=picture.caption,
         alt=picture.alt,
         inline=_inline(buffer.getvalue()),
-        width=width,
-        height=height,
+        width=round(width / PIXELS_PER_CSS_PIXEL),
+        height=round(height / PIXELS_PER_CSS_PIXEL),
     )
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.typing import LineStyleType
 
 from pipeline.report import style
 from pipeline.report.style import Scale
@@ -46,19 +48,28 @@ def loss_panels(view: View) -> list[Panel]:
 
 
 def mosaic(view: View, panels: Sequence[Panel], label: str, columns: int = 3) -> Figure:
-    """The panels in rows, a colour bar beside each."""
+    """The panels in rows; panels of one scale in a row share the colour bar at their right."""
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.1 * columns, 3.7 * rows + 0.4), layout="constrained")
-    for position, panel in enumerate(panels, start=1):
-        axes = figure.add_subplot(rows, columns, position)
-        draw(figure, axes, view, panel, label)
+    figure = Figure(figsize=(4.0 * columns, 3.6 * rows + 0.4), layout="constrained")
+    for position, panel in enumerate(panels):
+        axes = figure.add_subplot(rows, columns, position + 1)
+        mesh = draw(axes, view, panel)
+        after = panels[position + 1 : position + 2]
+        if (position + 1) % columns == 0 or not after or after[0].scale is not panel.scale:
+            beside = axes.inset_axes((1.04, 0.0, 0.05, 1.0), label=COLOUR_BAR)
+            bar = figure.colorbar(mesh, cax=beside, extend=panel.scale.extend)
+            bar.set_label(label, fontsize=9)
+            beside.tick_params(labelsize=8)
+        if position % columns and panel.field.dims == panels[0].field.dims:
+            axes.set_ylabel("")
+            axes.tick_params(labelleft=False)
     marked = any(panel.marks for panel in panels)
     style.legend(figure, view, [panel.field for panel in panels], marked)
     return figure
 
 
-def draw(figure: Figure, axes: Axes, view: View, panel: Panel, label: str) -> None:
+def draw(axes: Axes, view: View, panel: Panel) -> QuadMesh:
     """One surface: the first of its dimensions horizontal, the second vertical."""
     horizontal, vertical = (name for name in view.axes if name in panel.field.dims)
     field = panel.field.transpose(vertical, horizontal)
@@ -74,17 +85,21 @@ def draw(figure: Figure, axes: Axes, view: View, panel: Panel, label: str) -> No
     axes.set_box_aspect(1)
     axes.set_title(style.plain(panel.title), fontsize=11)
     if panel.colours is style.LOSS_MAP:
-        lines(axes, field, panel.scale.norm, colors="white", linewidths=0.6, alpha=0.55)
+        lines(axes, field, panel.scale.norm, "#ffffff8c", 0.6)
     if panel.marks:
         put_marks(axes, view, horizontal, vertical)
-    beside = axes.inset_axes((1.04, 0.0, 0.05, 1.0), label=COLOUR_BAR)
-    bar = figure.colorbar(mesh, cax=beside, extend=panel.scale.extend)
-    bar.set_label(label, fontsize=9)
-    bar.ax.tick_params(labelsize=8)
+    return mesh
 
 
-def lines(axes: Axes, field: xr.DataArray, norm: Normalize, **looks: Any) -> None:
-    """Contour lines of a (vertical, horizontal) field at the levels of the scale that it crosses."""
+def lines(
+    axes: Axes,
+    field: xr.DataArray,
+    norm: Normalize,
+    colour: str,
+    width: float,
+    line: LineStyleType = "-",
+) -> None:
+    """Contour lines of a (vertical, horizontal) field, at the levels of the scale it crosses."""
     values = style.finite(field)
     if style.is_flat(values):
         return
@@ -98,7 +113,9 @@ def lines(axes: Axes, field: xr.DataArray, norm: Normalize, **looks: Any) -> Non
             field[vertical].values,
             np.ma.masked_invalid(field.values),
             levels=crossed,
-            **looks,
+            colors=colour,
+            linewidths=width,
+            linestyles=line,
         )
 
 

@@ -27,8 +27,9 @@ def relief(view: View) -> Picture:
     return Picture(
         name="relief",
         title="Relief",
-        caption="The same surfaces in three dimensions, seen from the same side; gaps are points without "
-        f"a finite value, heights are the loss{view.units('loss')} and stop at the end of the colour scale.",
+        caption="The same surfaces in three dimensions, seen from the same side. Gaps are points "
+        f"without a finite value; heights are the loss{view.units('loss')} and stop at the end of "
+        "the colour scale.",
         alt=f"Three-dimensional views of the {style.listed([p.title for p in panels])}",
         figure=figure,
     )

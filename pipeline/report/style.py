@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 from matplotlib.typing import LineStyleType
 
 from pipeline.report.view import Floats, View
@@ -31,12 +32,13 @@ DIFFERENCE_MAP = colormaps["RdBu_r"].with_extremes(bad=GREY)
 TARGET_STYLE = ("*", "#111111", 15.0)
 SPLIT_STYLES = (
     ("o", "#d1352b", 10.0),
-    ("x", "#e07b00", 7.0),
-    ("D", "#8a3ffc", 12.0),
-    ("^", "#0b7a75", 13.0),
+    ("x", "#1f6fd0", 7.0),
+    ("D", "#c77700", 12.0),
+    ("^", "#7a3fd0", 13.0),
 )
 LINE_STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
+TICKS = 6
 WIDE_RATIO = 1e3
 HEAVY_TAIL = 10.0
 
@@ -87,7 +89,10 @@ def sequential(*fields: xr.DataArray) -> Scale:
         return Scale(LogNorm(least, greatest), words="The colour scale is logarithmic.")
     high = float(np.quantile(values, 0.9))
     if high > least and greatest - least > HEAVY_TAIL * (high - least):
-        words = f"The colour scale ends at the 90 % quantile, {number(high)}; the greatest value is {number(greatest)}."
+        words = (
+            f"The colour scale ends at the 90 % quantile, {number(high)}; the greatest value is "
+            f"{number(greatest)}."
+        )
         return Scale(Normalize(least, high), "max", words)
     return Scale(Normalize(least, greatest))
 
@@ -142,6 +147,9 @@ def dress(axes: Axes, view: View, horizontal: str, vertical: str | None = None) 
         axes.set_ylabel(plain(vertical + view.units(vertical)))
         if vertical in view.logs:
             _logarithmic(axes.set_yscale, view, vertical)
+    for axis in (axes.xaxis, axes.yaxis):
+        if axis.get_scale() == "linear":
+            axis.set_major_locator(MaxNLocator(TICKS))
     axes.tick_params(labelsize=8, color=INK)
 
 

@@ -28,9 +28,9 @@ Pairs: TypeAlias = list[tuple[str, str]]
 
 HEADLINES = {
     "minimum": "Least loss",
-    "fidelity_rmse_after_constant": "Distance from the target",
-    "proximity_distance": "From the target's minimum",
-    "transfer_pearson": "Correlation",
+    "fidelity_rmse_after_constant": "Deviation from the target",
+    "proximity_distance": "Offset of the minimum",
+    "transfer_pearson": "Correlation with the reference",
     "transfer_rms_after_constant": "Change of shape",
     "transfer_regret": "Regret of the transferred minimum",
     "gap_to_global_minimum": "Above the global minimum",
@@ -65,23 +65,22 @@ class Table:
     lines: list[Line]
 
 
-def cards(scan: xr.DataTree) -> list[Card]:
+def cards(scan: xr.DataTree, reference: str) -> list[Card]:
     """The headlines, as far as the analysis knows them."""
     if ANALYSIS_GROUP not in scan.children:
         return []
     analysis = scan[ANALYSIS_GROUP].to_dataset()
     shown = [name for name in HEADLINES if name in analysis]
-    drawn = [
+    return [
         Card(HEADLINES[name], entries, _card_note(name, analysis))
         for name in shown
-        if (entries := _entries(analysis[name]))
+        if (entries := _entries(analysis[name], reference))
     ]
-    return drawn
 
 
-def _entries(values: xr.DataArray) -> Pairs:
+def _entries(values: xr.DataArray, reference: str) -> Pairs:
     mean = values.mean(REPLICATE) if REPLICATE in values.dims else values
-    labels = [str(label) for label in mean[mean.dims[0]].values] if mean.dims else ["scan"]
+    labels = [str(label) for label in mean[mean.dims[0]].values] if mean.dims else [reference]
     numbers = np.atleast_1d(mean.values)
     return [
         (label, number(float(value)))
@@ -142,7 +141,10 @@ def _with_spread(values: xr.DataArray) -> str:
         return number(np.nan)
     if known.size == 1:
         return number(float(known[0]))
-    return f"{number(float(known.mean()))} ({number(float(known.min()))} … {number(float(known.max()))})"
+    mean, least, greatest = (
+        number(float(value)) for value in (known.mean(), known.min(), known.max())
+    )
+    return f"{mean} ({least} … {greatest})"
 
 
 def lead(view: View) -> str:
@@ -166,13 +168,13 @@ def notices(scan: xr.DataTree, view: View) -> list[str]:
         words = listed([f"{count:,} {name}" for name, count in missing.items()])
         said.append(
             f"This scan is not complete: of {sum(counts.values()):,} shards {words}. "
-            "What they would hold is drawn grey."
+            "What they would hold is grey, or a gap."
         )
     if view.reduced and len(view.axes) < 3:
         drawn = " × ".join(f"{view.thin.sizes[axis]:,}" for axis in view.axes)
         said.append(
-            f"Figures are reduced to {drawn} points by taking every so many; the ends and the minima "
-            "are kept. The tables are of the whole grid."
+            f"Figures are reduced to {drawn} points by taking every so many; the ends and the "
+            "minima are kept. The tables are of the whole grid."
         )
     return said
 
@@ -233,7 +235,7 @@ def snippet(view: View, store: str) -> str:
         [
             "import xarray as xr",
             f"scan = xr.open_zarr({store!r})",
-            f"loss = scan['loss'].sel(split={view.reference!r})  # lazy: {', '.join(map(str, view.full['loss'].dims))}",
+            f"loss = scan['loss'].sel(split={view.reference!r})  # lazy",
             f"analysis = xr.open_zarr({store!r}, group={ANALYSIS_GROUP!r})",
             "print(scan, loss.min().compute(), analysis)",
         ]

@@ -2,17 +2,18 @@
 // A surface to turn: buttons choose which one, colours follow the page.
 (() => {
   const box = document.getElementById("explore");
-  const { figure, owners, choices } = JSON.parse(document.getElementById("explore-data").textContent);
+  const { figure, owners, choices, start } = JSON.parse(document.getElementById("explore-data").textContent);
   const bar = box.querySelector(".choices");
   const stage = box.querySelector(".stage");
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  let chosen = 0;
+  let chosen = start;
 
   const themed = () => {
     const ink = getComputedStyle(document.body).color;
     const rule = getComputedStyle(document.documentElement).getPropertyValue("--rule").trim();
     const layout = structuredClone(figure.layout);
     layout.font = { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily };
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: rule, activecolor: ink };
     layout.paper_bgcolor = "rgba(0,0,0,0)";
     for (const name of ["xaxis", "yaxis", "zaxis"]) {
       Object.assign(layout.scene[name], { gridcolor: rule, zerolinecolor: rule, linecolor: rule });

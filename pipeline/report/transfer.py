@@ -22,23 +22,22 @@ def transfer(view: View) -> Picture:
     lines = []
     for position, split in enumerate(others, start=1):
         axes = figure.add_subplot(rows, columns, position)
-        lines.append(_scatter(axes, view, split))
+        lines.append(_scatter(figure, axes, view, split))
+    known = [line for line in lines if line]
+    what = f"The loss on {style.listed(others)} against the loss on {view.reference}"
     return Picture(
         name="transfer",
         title="Does the surface transfer?",
         caption=style.sentences(
-            f"The loss on {style.listed(others)} against the loss on {view.reference}, one dot for each "
-            "drawn point or shaded by their number. Dashed: equality. Solid: the least-squares line"
-            + f" ({'; '.join(line for line in lines if line)})."
-            if any(lines)
-            else "Too few finite points for a line.",
+            f"{what}, one dot for each drawn point, or shaded by their number. Dashed: equality.",
+            f"Solid: the least-squares line ({'; '.join(known)})." if known else "",
         ),
-        alt=f"Scatter of the loss on {style.listed(others)} against the loss on {view.reference}",
+        alt=f"Scatter plot: {what}",
         figure=figure,
     )
 
 
-def _scatter(axes: Axes, view: View, split: str) -> str:
+def _scatter(figure: Figure, axes: Axes, view: View, split: str) -> str:
     x = view.loss(view.reference).values.ravel()
     y = view.loss(split).transpose(*view.loss(view.reference).dims).values.ravel()
     both = np.isfinite(x) & np.isfinite(y)
@@ -54,8 +53,9 @@ def _scatter(axes: Axes, view: View, split: str) -> str:
         axes.plot(x, y, ".", color="#2a6fbb", alpha=0.5, markersize=4, markeredgewidth=0)
     else:
         shaded = axes.hexbin(x, y, gridsize=70, bins="log", mincnt=1, cmap="Blues", linewidths=0.1)
-        bar = axes.get_figure().colorbar(shaded, ax=axes, shrink=0.9)  # type: ignore[union-attr]
+        bar = figure.colorbar(shaded, cax=axes.inset_axes((1.04, 0.0, 0.05, 1.0)))
         bar.set_label("points", fontsize=9)
+        bar.ax.tick_params(labelsize=8)
     ends = np.array([min(x.min(), y.min()), max(x.max(), y.max())])
     axes.plot(ends, ends, "--", color=style.GREY, lw=1.1)
     return _regression(axes, x, y, split)

@@ -30,8 +30,8 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 MOST_PER_AXIS = 512
 MOST_PER_AXIS_OF_CUBE = {3: 48, 4: 24}
 MOST_POINTS_OF_HYPERCUBE = 24**4
-GREATEST_DRAWN = 1e100
-"""Beyond this the arithmetic of colour scales overflows; such values are drawn as not finite."""
+GREATEST_DRAWN = 1e30
+"""Beyond this the single precision of a browser overflows; such values count as not finite."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,192 @@
+"""Bad input: one line that names the value, what was expected and the remedy; exit code 2."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.cli import main
+
+AXES = {"h1": {"start": 0, "stop": 1, "num": 8}, "h2": {"start": 0, "stop": 1, "num": 8}}
+QUADRATIC = {"task": "quadratic", "axes": AXES, "compute": {"workers": 0}}
+PATTERN = {
+    "task": "pattern-theorem1",
+    "axes": AXES,
+    "parameters": {"target": {"function": "two-well"}},
+    "compute": {"workers": 0},
+}
+
+
+def axis(**changes):
+    return {"axes": {"h1": {**AXES["h1"], **changes}}}
+
+
+def pattern(**changes):
+    return {**PATTERN, "parameters": {**PATTERN["parameters"], **changes}}
+
+
+# what is asked for → a pattern that the one line must match
+SPECS = {
+    "unknown key": ({"axs": 1}, r"axs: unknown field.*did you mean 'axes'"),
+    "unknown axis key": (axis(nmu=3), r"axes\.h1\.nmu: unknown field.*did you mean 'num'"),
+    "text for a number": (axis(num="many"), r"axes\.h1\.num: got 'many'; expected a whole number"),
+    "a fraction of points": (axis(num=2.5), r"axes\.h1\.num: got 2\.5; expected a whole number"),
+    "a boolean of points": (axis(num=True), r"axes\.h1\.num: got True; expected a whole number"),
+    "no points": (axis(num=0), r"axes\.h1\.num: got 0; expected 1 or more"),
+    "nan end": (axis(stop=float("nan")), r"axes\.h1\.stop: got nan; expected a finite number"),
+    "infinite end": (axis(start=float("inf")), r"axes\.h1\.start: got inf; expected a finite"),
+    "points coincide": (axis(stop=0), r"axes\.h1: start and stop are both 0.*different stop"),
+    "unknown scale": (axis(scale="cubic"), r"axes\.h1\.scale: got 'cubic'; expected .*linear, log"),
+    "log through zero": (axis(scale="log"), r"axes\.h1: a log axis needs .*use scale: linear"),
+    "repeated values": ({"axes": {"h1": {"values": [1, 1]}}}, r"strictly increasing"),
+    "no values": ({"axes": {"h1": {"values": []}}}, r"axes\.h1\.values: got \[\]; expected at least"),
+    "no axes": ({"axes": {}}, r"axes: got \{\}; expected at least 1 entry"),
+    "a list of axes": ({"axes": [1]}, r"axes: got \[1\]; expected a mapping"),
+    "a number for an axis": ({"axes": {"h1": 3}}, r"axes\.h1: got 3; expected a mapping"),
+    "reserved axis name": ({"axes": {"loss": AXES["h1"]}}, r"'loss' is reserved; rename it"),
+    "bad axis name": ({"axes": {"h 1": AXES["h1"]}}, r"'h 1' must be letters"),
+    "unknown task": ({"task": "quadratik"}, r"task: got 'quadratik'.*did you mean 'quadratic'"),
+    "unknown metric": ({"metrics": ["los"]}, r"metrics\.0: got 'los'.*did you mean 'loss'"),
+    "metric twice": ({"metrics": ["loss", "loss"]}, r"metrics: loss is given twice"),
+    "metric not on offer": ({"metrics": ["accuracy"]}, r"metrics: got 'accuracy'; a closed form"),
+    "text for splits": ({"splits": "train"}, r"splits: got 'train'; expected a list"),
+    "unknown split": ({"splits": ["trian"]}, r"splits: .*'trian'.*did you mean 'train'"),
+    "negative seed": ({"seed": -1}, r"seed: got -1; expected 0 or more"),
+    "no replicates": ({"replicates": 0}, r"replicates: got 0; expected 1 or more"),
+    "negative workers": ({"compute": {"workers": -1}}, r"compute\.workers: got -1; expected"),
+    "unknown device": ({"compute": {"device": "gpu"}}, r"compute\.device: got 'gpu'; expected one of"),
+    "no GPU here": ({"compute": {"device": "cuda", "workers": 0}}, r"no GPU was found; use auto or cpu"),
+    "GPUs on a CPU": (
+        {"compute": {"device": "cpu", "gpus_per_worker": 1}},
+        r"gpus_per_worker is 1 but device is cpu; set device: cuda",
+    ),
+    "unknown dtype": ({"compute": {"dtype": "float16"}}, r"compute\.dtype: got 'float16'.*float32"),
+    "memory in words": (
+        {"compute": {"memory_per_worker": "lots"}},
+        r"memory_per_worker: got 'lots'; expected a size such as",
+    ),
+    "too little memory": (
+        {"compute": {"workers": 0, "memory_per_worker": "1KiB"}},
+        r"a worker needs .* above its limit of 1 KiB; .*would fit",
+    ),
+    "chunk of no axis": ({"chunks": {"h3": 2}}, r"chunks\.h3: no such axis; expected .*h1, h2"),
+    "chunk too long": ({"chunks": {"h1": 9}}, r"chunks\.h1: 9 exceeds .*use 8 or less"),
+    "chunks in words": ({"chunks": "big"}, r"chunks: got 'big'; expected a mapping"),
+    "shard not of whole chunks": (
+        {"chunks": {"h1": 4}, "shards": {"h1": 6}},
+        r"shards\.h1: 6 is not a multiple of the chunk length 4; use 8",
+    ),
+    "unknown parameter": ({"parameters": {"curvatur": 1}}, r"parameters\.curvatur: unknown field"),
+    "pattern: no target": ({**PATTERN, "parameters": {}}, r"parameters\.target: is missing"),
+    "pattern: unknown function": (
+        pattern(target={"function": "two-wells"}),
+        r"parameters\.target.*'two-wells'.*did you mean 'two-well'",
+    ),
+    "pattern: no such image": (
+        pattern(target={"image": "nowhere.png"}),
+        r"nowhere\.png: no such file",
+    ),
+    "pattern: not an image": (pattern(target={"image": "text.png"}), r"text\.png.*image"),
+    "pattern: pickled array": (pattern(target={"array": "pickled.npy"}), r"pickled\.npy"),
+    "pattern: wrong dimensions": (pattern(target={"array": "cube.npy"}), r"3.*2|2.*3"),
+    "pattern: infinite array": (pattern(target={"array": "infinite.npy"}), r"infinite\.npy.*finite"),
+    "pattern: unknown data": (pattern(data="digit"), r"data: got 'digit'.*did you mean 'digits'"),
+    "pattern: unknown loss": (pattern(loss="mes"), r"loss: got 'mes'.*did you mean 'mse'"),
+}
+
+FILES = {
+    "not YAML": ("task: [", r"not valid YAML at line 1"),
+    "a list": ("- 1\n", r"expected a mapping with task and axes, got list"),
+    "empty": ("", r"expected a mapping with task and axes, got NoneType"),
+    "a key twice": ("task: a\ntask: b\n", r"the key 'task' is given twice"),
+    "a Python object": ("task: !!python/object/apply:os.system ['true']\n", r"not valid YAML"),
+    "binary": (b"\xff\xfe\x00", r"is not UTF-8 text"),
+}
+
+OPTIONS = {
+    "unknown command": (["rnu", "x.yaml"], r"No such command 'rnu'"),
+    "unknown option": (["run", "good.yaml", "--worker", "2"], r"No such option"),
+    "no spec": (["run"], r"Missing argument 'SPEC'"),
+    "no such spec": (["plan", "nowhere.yaml"], r"nowhere\.yaml: no such file"),
+    "a folder for a spec": (["plan", "."], r"is a directory"),
+    "override without value": (["plan", "good.yaml", "--set", "seed"], r"expected key=value"),
+    "override of no field": (["plan", "good.yaml", "--set", "sed=1"], r"did you mean 'seed'"),
+    "override below a number": (["plan", "good.yaml", "--set", "task.x=1"], r"not a mapping"),
+    "no such store": (["status", "nowhere.zarr"], r"nowhere\.zarr: no scan is stored here"),
+    "resume of no store": (["resume", "nowhere.zarr"], r"no scan is stored here"),
+    "verify of a file": (["verify", "good.yaml"], r"good\.yaml.*not a Zarr store"),
+    "report of no store": (["report", "nowhere.zarr"], r"no scan is stored here"),
+    "analyse a foreign folder": (["analyse", "foreign"], r"foreign.*not a Zarr store"),
+    "run into a foreign folder": (["run", "good.yaml", "--set", "store=foreign"], r"choose another"),
+    "no spot checks": (["verify", "nowhere.zarr", "--points", "0"], r"0 is not in the range"),
+    "unknown study": (["study", "patern"], r"study: got 'patern'.*did you mean 'patterns'"),
+    "a study and all": (["study", "patterns", "--all"], r"exclude each other"),
+    "unknown task to describe": (["tasks", "patern"], r"task: got 'patern'"),
+    "submit without address": (["submit", "good.yaml"], r"Missing option '--address'"),
+    "submit to no URL": (["submit", "good.yaml", "--address", "head"], r"http"),
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text(yaml.safe_dump(QUADRATIC))
+    Path("text.png").write_text("this is no picture")
+    Path("foreign").mkdir()
+    Path("foreign/precious.txt").write_text("keep me")
+    np.save("pickled.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    np.save("cube.npy", np.zeros((3, 3, 3)))
+    np.save("infinite.npy", np.array([[0.0, np.inf], [1.0, 1.0]]))
+    return tmp_path
+
+
+def assert_one_line(arguments, pattern, capsys):
+    with pytest.raises(SystemExit) as end:
+        main(arguments)
+    printed = capsys.readouterr()
+    complaint = printed.err.strip()
+    assert end.value.code == 2, complaint
+    assert "\n" not in complaint
+    assert complaint.startswith("cartograd: ")
+    assert "Traceback" not in complaint
+    assert printed.out == ""
+    assert re.search(pattern, complaint), complaint
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_a_broken_spec(name, folder, capsys):
+    changes, pattern = SPECS[name]
+    Path("scan.yaml").write_text(yaml.safe_dump({**QUADRATIC, **changes}))
+    assert_one_line(["run", "scan.yaml"], pattern, capsys)
+    assert not Path("scan.zarr").exists()
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_broken_file(name, folder, capsys):
+    content, pattern = FILES[name]
+    Path("scan.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert_one_line(["plan", "scan.yaml"], pattern, capsys)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_a_broken_option(name, folder, capsys):
+    arguments, pattern = OPTIONS[name]
+    assert_one_line(arguments, pattern, capsys)
+    assert Path("foreign/precious.txt").read_text() == "keep me"
+
+
+def test_a_different_spec_on_a_store_names_the_difference_and_loses_nothing(folder, capsys):
+    from pipeline.running import run
+    from pipeline.verifying import verify
+    from schemas import load_spec
+
+    run(load_spec(Path("good.yaml")))
+    other = ["run", "good.yaml", "--set", "axes.h1.num=9", "--set", "seed=3"]
+    assert_one_line(other, r"different scan: axes\.h1\.num is 8 there and 9 here", capsys)
+    assert verify("good.zarr").ok
+
+
+def test_there_are_at_least_forty_of_them():
+    assert len(SPECS) + len(FILES) + len(OPTIONS) >= 40

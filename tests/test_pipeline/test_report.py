@@ -1,0 +1,373 @@
+"""The report of a scan: whole, self-contained, faithful, and never larger than what is drawn."""
+
+import base64
+import json
+import re
+
+import numpy as np
+import pytest
+import xarray as xr
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from xarray.backends import BackendArray
+from xarray.core.indexing import (
+    ExplicitIndexer,
+    IndexingSupport,
+    LazilyIndexedArray,
+    explicit_indexing_adapter,
+)
+
+from pipeline.report import write_report
+from pipeline.report.figures_nd import centre, pair_cuts, profiles
+from pipeline.report.interactive import cube, surface
+from pipeline.report.panels import Panel, draw
+from pipeline.report.style import number, sequential
+from pipeline.report.summary import tables
+from pipeline.report.view import kept, look
+from schemas.layout import ShardStatus
+
+FIGURES = {
+    1: {"curves", "transfer", "accuracy"},
+    2: {"surfaces", "contours", "relief", "difference", "error", "transfer", "accuracy"},
+    3: {"cuts_target", "cuts_train", "cuts_test", "cuts_difference_test", "profiles", "transfer"},
+}
+HOSTILE = "</script><script>alert('$x_{$ &amp;')</script>"
+
+
+def wells(shape, replicates=1, splits=("train", "test"), analysed=True):
+    """A scan of two wells, its least train loss near axis_1 = -1 and axis_2 = 0.5."""
+    axes = [f"axis_{i + 1}" for i in range(len(shape))]
+    coords = {
+        a: np.linspace(-1.5, 1.5, n) if n > 1 else [0.25] for a, n in zip(axes, shape, strict=True)
+    }
+    mesh = np.meshgrid(*coords.values(), indexing="ij")
+    target = (mesh[0] ** 2 - 1) ** 2 + 0.2 * mesh[0] + sum((m - 0.5) ** 2 for m in mesh[1:])
+    noise = np.random.default_rng(0).normal(0, 0.01, (replicates, len(splits), *shape))
+    loss = (target + 2 + noise).astype(np.float32)
+    dims = ["split", *axes] if replicates == 1 else ["replicate", "split", *axes]
+    values = loss[0] if replicates == 1 else loss
+    attrs = {"long_name": "mean loss", "units": "1"}
+    root = xr.Dataset(
+        {
+            "loss": (dims, values, attrs),
+            "accuracy": (dims, np.exp(-values)),
+            "target": (axes, target),
+            "target_loss": (axes, target + 2),
+            "predicted_test": (axes, 0 * target),
+        },
+        coords={**coords, "split": list(splits)},
+        attrs={
+            "spec": json.dumps(
+                {"task": "wells", "axes": {a: {"num": n} for a, n in zip(axes, shape, strict=True)}}
+            ),
+            "fingerprint": "f00d",
+            "seed": 7,
+            "versions": json.dumps({"torch": "2.6"}),
+            "facts": json.dumps([{"approximation_error": 1.5e-5}]),
+            "reference": json.dumps({"global_minimum": 0.0}),
+        },
+    )
+    return tree_of(root, analysed)
+
+
+def tree_of(root, analysed=True, status=None):
+    nodes = {"/": root}
+    if analysed:
+        nodes["/analysis"] = analysis_of(root)
+    done = np.full(4, ShardStatus.DONE, np.uint8)
+    nodes["/ledger"] = xr.Dataset({"status": ("shard", done if status is None else status)})
+    return xr.DataTree.from_dict(nodes)
+
+
+def analysis_of(root):
+    axes = [str(d) for d in root.loss.dims if d not in ("split", "replicate")]
+    where = root.loss.fillna(np.inf).argmin(axes)
+    places = xr.concat([root[a][where[a]].drop_vars(a) for a in axes], "axis")
+    places = places.assign_coords(axis=axes).transpose(..., "split", "axis")
+    return xr.Dataset({"argmin": places, "minimum": root.loss.min(axes)})
+
+
+def write(tree, out, rows=(), title="Wells"):
+    page = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
+    return page.read_text(encoding="utf-8")
+
+
+def outside_references(html):
+    """What a browser would load from elsewhere: src, href, url() and @import outside of scripts."""
+    markup = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
+    loads = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)|@import""", markup)
+    return [a or b for a, b in loads if not (a or b).startswith(("#", "data:image/png;base64,"))]
+
+
+@pytest.fixture(scope="module", params=[(30,), (20, 14), (9, 8, 7), (6, 5, 4, 3)], ids="{0}".format)
+def written(request, tmp_path_factory):
+    out = tmp_path_factory.mktemp("report")
+    return request.param, out, write(wells(request.param), out)
+
+
+def test_a_page_and_its_figures_for_every_number_of_axes(written):
+    shape, out, html = written
+    names = FIGURES[min(3, len(shape))]
+    assert {path.stem for path in out.glob("*.png")} == names
+    for name in names:
+        pixels = np.asarray(Image.open(out / f"{name}.png").convert("L"))
+        assert pixels.std() > 5, name
+        assert f'id="{name}"' in html
+    assert len(re.findall('<img [^>]*alt="[^"]+"', html)) == len(names)
+
+
+def test_the_page_loads_nothing_from_elsewhere(written):
+    html = written[2]
+    assert outside_references(html) == []
+    assert not re.search(r"<script[^>]+src", html)
+    assert "default-src 'none'" in html
+
+
+def test_the_page_says_where_it_comes_from(written):
+    for words in ("f00d", "task: wells", "1.5·10⁻⁵", "xr.open_zarr(&#39;/runs/wells.zarr&#39;)"):
+        assert words in written[2]
+
+
+def test_replicates_are_drawn(tmp_path):
+    html = write(wells((12, 10), replicates=3), tmp_path)
+    assert (tmp_path / "replicates.png").exists()
+    assert "over 3 replicates" in html
+    assert "mean ± one standard deviation" in write(wells((20,), 3), tmp_path)
+    cubic = look(wells((4, 3, 3), 3, splits=("train",)))
+    assert "mean ± one standard deviation" in profiles(cubic).caption
+
+
+def test_first_axis_is_horizontal_and_second_vertical():
+    tree = wells((7, 5))
+    root = tree.to_dataset()[["loss"]]
+    corner = xr.zeros_like(root.loss)
+    corner[:, -1, 0] = 1.0  # greatest axis_1, least axis_2: the lower right corner
+    view = look(tree_of(root.assign(loss=corner)))
+    figure = Figure()
+    canvas = FigureCanvasAgg(figure)
+    axes = figure.add_subplot()
+    loss = view.loss("train")
+    draw(axes, view, Panel("train", loss, sequential(loss), marks=False))
+    drawn = np.asarray(axes.collections[0].get_array()).reshape(5, 7)
+    assert drawn[0, -1] == 1
+    assert drawn.sum() == 1
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("axis_1", "axis_2")
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3].astype(int)
+    x, y = axes.transData.transform((1.5, -1.5)).astype(int)
+    yellow = pixels[pixels.shape[0] - 1 - y - 8, x - 8]
+    assert yellow[0] > 200 > yellow[2]
+
+
+def test_orientation_of_the_interactive_surface_and_cube():
+    tree = wells((7, 5))
+    trace = json.loads(surface(look(tree)))["figure"]["data"][0]
+    assert trace["z"]["shape"] == "5, 7"
+    root = wells((4, 3, 2)).to_dataset()[["loss"]]
+    mark = xr.zeros_like(root.loss)
+    mark[:, 3, 0, 1] = 1.0
+    layers = json.loads(cube(look(tree_of(root.assign(loss=mark)))))["layers"]
+    train = next(layer for layer in layers if layer["label"] == "train")
+    codes = np.frombuffer(base64.b64decode(train["codes"]), "<u2")
+    assert codes.reshape(4, 3, 2)[3, 0, 1] == codes.max() == 65534
+    assert (codes > 0).sum() == 1
+
+
+def test_descending_axes_are_drawn_ascending():
+    root = wells((7, 5)).to_dataset()
+    ascending, descending = (
+        look(tree_of(root)),
+        look(tree_of(root.isel(axis_1=slice(None, None, -1)))),
+    )
+    xr.testing.assert_equal(ascending.thin, descending.thin)
+    assert ascending.marks == descending.marks
+
+
+def test_cuts_run_through_the_train_minimum():
+    view = look(wells((9, 8, 7)))
+    least = view.full["loss"].sel(split="train").min()
+    through = centre(view)
+    for pair, cut in pair_cuts(view).items():
+        at = {axis: float(view.full[axis][through[axis]]) for axis in pair}
+        assert cut["loss"].sel(split="train", **at) == least
+
+
+def test_marks_are_found_without_an_analysis():
+    with_one, without = look(wells((9, 8))), look(wells((9, 8), analysed=False))
+    assert without.mark("train") == with_one.mark("train")
+
+
+def all_nan(root):
+    for name in root.data_vars:
+        root[name][:] = np.nan
+
+
+def constant(root):
+    for name in root.data_vars:
+        root[name][:] = 3.0
+
+
+def holes(root):
+    root["loss"] = root.loss.astype(np.float64)
+    root.loss[0, :2] = np.inf
+    root.loss[0, -1:] = 1e300
+    root.loss[1] = np.nan
+
+
+def far_tail(root):
+    root.loss[:, 0] = 1e25
+    root.target_loss[0] = 0.0
+
+
+def decades(root):
+    root["loss"] = np.exp(6 * root.loss)
+
+
+@pytest.mark.parametrize(
+    ("shape", "damage"),
+    [((11,), each) for each in (all_nan, constant, holes, far_tail, decades)]
+    + [((6, 5), each) for each in (all_nan, constant, holes, far_tail, decades)]
+    + [((4, 3, 3), each) for each in (all_nan, decades)],
+)
+def test_any_values_can_be_drawn(tmp_path, shape, damage):
+    root = wells(shape).to_dataset().copy(deep=True)
+    damage(root)
+    html = write(tree_of(root, analysed=damage is constant), tmp_path)
+    if damage in (all_nan, holes):
+        assert "no finite value" in html
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 9), (9, 1), (2, 2), (1, 3, 1)])
+def test_one_point_axes_are_held(tmp_path, shape):
+    html = write(wells(shape), tmp_path)
+    assert ("axis_1 = 0.25" in html) == (shape[0] == 1)
+
+
+def test_logarithmic_axes_of_either_sign(tmp_path):
+    up, down = np.geomspace(1e-3, 1, 9), -np.geomspace(1e-3, 1, 8)
+    tree = tree_of(wells((9, 8)).to_dataset().assign_coords(axis_1=up, axis_2=down))
+    assert look(tree).logs == {"axis_1", "axis_2"}
+    write(tree, tmp_path)
+    cubic = wells((9, 8, 3)).to_dataset().assign_coords(axis_1=up, axis_2=down)
+    places = json.loads(cube(look(tree_of(cubic))))["axes"]
+    assert places[0]["borders"] == pytest.approx(np.linspace(0, 1, 10), abs=1e-6)
+    assert places[1]["borders"] == pytest.approx(np.linspace(0, 1, 9), abs=1e-6)
+    assert places[1]["labels"][0] == "−1"
+
+
+def test_many_splits(tmp_path):
+    html = write(wells((8, 7), splits=("train", "a", "b", "c", "d")), tmp_path)
+    assert "d − train" in html
+
+
+def test_one_split_and_five_axes(tmp_path):
+    bare = wells((3, 3, 2, 3, 2), splits=("train",)).to_dataset()[["loss"]]
+    html = write(xr.DataTree(bare), tmp_path)
+    assert "transfer.png" not in html
+
+
+def test_an_unfinished_scan_says_so(tmp_path):
+    status = np.array([ShardStatus.DONE, ShardStatus.FAILED, ShardStatus.PENDING], np.uint8)
+    root = wells((6,)).to_dataset()
+    assert "of 3 shards 1 pending and 1 failed" in write(tree_of(root, status=status), tmp_path)
+
+
+def test_hostile_words_are_only_words(tmp_path):
+    for shape in ((8,), (8, 7), (3, 3, 3)):
+        tree = wells(shape, splits=("train", HOSTILE))
+        html = write(tree, tmp_path, [(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)], HOSTILE)
+        assert "<script>alert" not in html
+        assert "&lt;script&gt;alert" in html
+        assert all(re.fullmatch(r"[a-z0-9_]+\.png", p.name) for p in tmp_path.glob("*.png"))
+
+
+def test_words_the_font_lacks(tmp_path):
+    write(wells((8,), splits=("train", "測試 😀\n_")), tmp_path)
+
+
+def test_rows_become_tables():
+    rows = [
+        ("fidelity", "sup", "train", 0.12344, "greatest error"),
+        ("fidelity", "sup", "test", "0.2 [0.1, 0.3]", "greatest error"),
+        ("transfer", "gap", "", float("nan"), "gap"),
+    ]
+    fidelity, transfer = tables(rows)
+    assert fidelity.columns == ["train", "test"]
+    assert fidelity.lines[0].cells == ["0.1234", "0.2 [0.1, 0.3]"]
+    assert (transfer.columns, transfer.lines[0].cells) == (["value"], ["–"])
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (-1.5, "−1.5"), (1234567.0, "1.235·10⁶"), (12000.0, "12,000"), (1e-5, "1·10⁻⁵"),
+     (float("nan"), "–"), (float("-inf"), "−∞")],
+)  # fmt: skip
+def test_numbers_read_well(value, text):
+    assert number(value) == text
+
+
+def test_kept_indices():
+    assert kept(5, 9).tolist() == [0, 1, 2, 3, 4]
+    for n in (100, 511, 513, 10**6):
+        indices = kept(n, 50, [37, n - 2])
+        assert len(indices) <= 50
+        assert {0, 37, n - 2, n - 1} <= set(indices.tolist())
+
+
+class Watched(BackendArray):
+    """A large field computed where it is read, which refuses to give more than `most` values."""
+
+    def __init__(self, shape, most):
+        self.shape, self.dtype, self.most, self.read = shape, np.dtype("f4"), most, 0
+
+    def __getitem__(self, key: ExplicitIndexer):
+        return explicit_indexing_adapter(key, self.shape, IndexingSupport.OUTER, self._read)
+
+    def _read(self, key):
+        places = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(self.shape, key, strict=True)]
+        size = int(np.prod([len(place) for place in places]))
+        assert size <= self.most, f"{size} values were loaded at once"
+        self.read += size
+        waves = [np.sin(p / n * 5) for p, n in zip(places[1:], self.shape[1:], strict=True)]
+        total = sum(np.ix_(*waves)) + 1.0
+        values = np.stack([total + i for i in places[0]]).astype("f4")
+        scalar = [
+            axis for axis, k in enumerate(key) if np.ndim(k) == 0 and not isinstance(k, slice)
+        ]
+        return values.squeeze(tuple(scalar)) if scalar else values
+
+
+@pytest.mark.parametrize(
+    ("shape", "most"),
+    [((2_000_000,), 2 * 512), ((60_000, 50_000), 2 * 512**2), ((4000, 3000, 5000), 2 * 512**2)],
+)
+def test_a_large_grid_is_reduced_before_it_is_loaded(tmp_path, shape, most):
+    watched = Watched((2, *shape), most)
+    axes = [f"axis_{i}" for i in range(len(shape))]
+    root = xr.Dataset(
+        {"loss": (["split", *axes], LazilyIndexedArray(watched))},
+        coords={
+            "split": ["train", "test"],
+            **{a: np.arange(n) * 1.0 for a, n in zip(axes, shape, strict=True)},
+        },
+    )
+    html = write(xr.DataTree(root), tmp_path)
+    assert 0 < watched.read <= 20 * most
+    assert "reduced to" in html
+
+
+def test_dask_chunks_that_are_not_drawn_are_not_computed():
+    computed = []
+
+    def chunk(block):
+        computed.append(block.shape)
+        return block
+
+    import dask.array as da
+
+    size = 256 * 4096
+    loss = da.zeros((1, size), chunks=(1, 256), dtype="f4").map_blocks(chunk, meta=np.empty((0, 0)))
+    root = xr.Dataset({"loss": (("split", "axis_1"), loss)}, coords={"split": ["train"]})
+    look(xr.DataTree(root.assign_coords(axis_1=np.arange(size) * 1.0)))
+    assert 0 < len(computed) <= 513
