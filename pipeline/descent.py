@@ -1,4 +1,4 @@
-"""Training on from the scan's minimum: how far below it, and how far away, does descent end?
+"""Training on from the scan's minimum: how far below it, and how far away, descent ends.
 
 Shape legend: n = all parameters.
 """

@@ -149,7 +149,7 @@ class RayExecutor:
         try:
             reports = self._ray.get(reference)
         except self._ray.exceptions.RayActorError as death:
-            yield from self._bury(actor, reference, death)
+            yield from self._bury(actor, death)
             return
         except self._ray.exceptions.RayTaskError as error:
             raise WorkError(f"a worker cannot work: {error.cause}") from None
@@ -169,7 +169,7 @@ class RayExecutor:
         wanted = int(_CALL_SECONDS / max(seconds_per_shard, 1e-6))
         actor.per_call = max(1, min(_MOST_SHARDS_PER_CALL, wanted, actor.per_call * 2))
 
-    def _bury(self, actor: _Actor, reference: Any, death: Exception) -> Iterator[ShardReport]:  # noqa: ANN401
+    def _bury(self, actor: _Actor, death: Exception) -> Iterator[ShardReport]:
         """Replace a dead actor; its first call is charged, the ones behind it are not."""
         if not actor.ready:
             self._failed_starts += 1
@@ -208,4 +208,3 @@ def _reason(death: Exception) -> str:
     lines = [line.strip() for line in _COLOURS.sub("", str(death)).splitlines() if line.strip()]
     raised_at_start = "creation task" in lines[0]
     return lines[-1 if raised_at_start else 0][:300]
-

@@ -55,4 +55,3 @@ def status(store: str | Path) -> Status:
     else:
         state = "failed" if counts.failed and not counts.pending else "incomplete"
     return Status(state, stored.contents.n_points, counts)
-

@@ -70,7 +70,13 @@ def scan(
     """
     named = {"alpha": (-1, 1, 51), "beta": (-1, 1, 51)} if axes is None else axes
     landscape = given_landscape(
-        model, _splits(data), loss=loss, directions=directions, origin=origin, z=len(named), seed=seed
+        model,
+        _splits(data),
+        loss=loss,
+        directions=directions,
+        origin=origin,
+        z=len(named),
+        seed=seed,
     )
     spec = parse_spec(
         {

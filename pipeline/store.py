@@ -122,7 +122,7 @@ def _create_coordinate(
     array = root.create_array(
         name,
         shape=values.shape,
-        dtype=cast(Any, str if values.dtype.kind == "T" else values.dtype),
+        dtype=cast("Any", str if values.dtype.kind == "T" else values.dtype),
         dimension_names=(name,),
         attributes=attributes,
     )
@@ -157,7 +157,7 @@ def _create_ledger_column(
         name,
         shape=(length,),
         chunks=(min(length, LEDGER_CHUNK),),
-        dtype=cast(Any, str if dtype == "str" else dtype),
+        dtype=cast("Any", str if dtype == "str" else dtype),
         compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
         dimension_names=("shard",),
         attributes={"long_name": long_name, "units": units},

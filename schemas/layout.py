@@ -1,10 +1,10 @@
 """The store's contract: its groups, variables, dimensions, units, long names and version.
 
     scan.zarr/                Zarr format 3, consolidated
-    ├── attrs                 the manifest: spec, fingerprint, seed, versions, facts of the landscape
+    ├── attrs                 the manifest: spec, fingerprint, seed, versions, facts
     ├── <axis> …, split[, replicate]          coordinates
     ├── loss, accuracy        ([replicate,] split, axis_1 … axis_z)
-    ├── target, <field> …     ([replicate,] axis_1 … axis_z): what the landscape was built to contain
+    ├── target, <field> …     ([replicate,] axis_1 … axis_z): known functions of the coordinates
     ├── ledger/               (shard): what became of each shard
     ├── analysis/             statistics, written by the analysis
     └── descent/              where training on from the scan's minimum leads
@@ -83,7 +83,9 @@ ANALYSIS = {
     "fidelity_mae": Variable("mean |loss - target_loss|", "1"),
     "fidelity_constant": Variable("mean of loss - target_loss: the constant that fits best", "1"),
     "fidelity_sup_after_constant": Variable("greatest |loss - target_loss - constant|", "1"),
-    "fidelity_rmse_after_constant": Variable("root mean square of loss - target_loss - constant", "1"),
+    "fidelity_rmse_after_constant": Variable(
+        "root mean square of loss - target_loss - constant", "1"
+    ),
     "theorem_constant": Variable("a of Theorem 1: mean of loss - target", "1"),
     "target_range": Variable("greatest minus least target_loss", "1"),
     "fidelity_points": Variable("points where loss and target_loss are finite", "points"),
@@ -95,7 +97,9 @@ ANALYSIS = {
     "transfer_spearman": Variable("Spearman rank correlation with the reference loss", "1"),
     "transfer_slope": Variable("slope of the regression on the reference loss", "1"),
     "transfer_intercept": Variable("intercept of the regression on the reference loss", "1"),
-    "transfer_argmin_shift": Variable("argmin minus the reference split's argmin, along each axis", "1"),
+    "transfer_argmin_shift": Variable(
+        "argmin minus the reference split's argmin, along each axis", "1"
+    ),
     "transfer_argmin_cells": Variable("the same in grid cells", "cells"),
     "transfer_regret": Variable("loss at the reference split's argmin minus the least loss", "1"),
     "transfer_iou": Variable("overlap of the sub-level sets at each quantile", "1"),
@@ -109,11 +113,17 @@ ANALYSIS = {
     "finite_points": Variable("points where the loss is finite", "points"),
     "target_minimum": Variable("least target_loss on the grid", "1"),
     "target_argmin": Variable("coordinates of the least target_loss", "1"),
-    "proximity_distance": Variable("distance from the argmin to the nearest minimiser of the target", "1"),
+    "proximity_distance": Variable(
+        "distance from the argmin to the nearest minimiser of the target", "1"
+    ),
     "proximity_cells": Variable("the same along each axis, in grid cells", "cells"),
     "loss_at_target_argmin": Variable("loss where the target is least", "1"),
-    "gap_to_global_minimum": Variable("least loss minus the known global minimum (reference split)", "1"),
-    "gap_to_section_floor": Variable("least loss minus the known floor of the section (reference split)", "1"),
+    "gap_to_global_minimum": Variable(
+        "least loss minus the known global minimum (reference split)", "1"
+    ),
+    "gap_to_section_floor": Variable(
+        "least loss minus the known floor of the section (reference split)", "1"
+    ),
 }
 
 DESCENT = {

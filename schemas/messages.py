@@ -42,10 +42,11 @@ def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
     got = _shown(detail["input"])
     if kind == "literal_error":
         allowed = _literals(str(detail["ctx"]["expected"]))
-        return f"{path}: got {got}; expected one of {listing(allowed)}{suggestion(detail['input'], allowed)}"
-    expected = _EXPECTED.get(kind)
-    if expected:
-        return f"{path}: got {got}; expected {expected.format(**detail.get('ctx', {}))}"
+        near = suggestion(detail["input"], allowed)
+        return f"{path}: got {got}; expected one of {listing(allowed)}{near}"
+    wanted = _EXPECTED.get(kind)
+    if wanted:
+        return f"{path}: got {got}; expected {wanted.format(**detail.get('ctx', {}))}"
     message = detail["msg"]
     return f"{path}: got {got}; {message[:1].lower()}{message[1:]}"
 

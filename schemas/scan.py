@@ -21,6 +21,7 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
 from schemas.errors import SpecError, listing, suggestion
 from schemas.grid import Axis, Grid, auto_chunks
 from schemas.layout import FORMAT_VERSION, RESERVED_NAMES
@@ -43,7 +44,7 @@ def _or_auto(least: int) -> BeforeValidator:
 
     def check(value: object) -> object:
         whole = isinstance(value, int) and not isinstance(value, bool)
-        if value != "auto" and not (whole and cast(int, value) >= least):
+        if value != "auto" and not (whole and cast("int", value) >= least):
             raise ValueError(f"got {value!r}; expected a whole number, {least} or more, or auto")
         return value
 
@@ -69,7 +70,7 @@ class _Model(BaseModel):
 
 
 class Compute(_Model):
-    """Where the work runs. Only `dtype` is part of a scan's identity: the rest changes no number."""
+    """Where the work runs. Only `dtype` is part of a scan's identity; the rest is not."""
 
     workers: Annotated[int | Literal["auto"], _or_auto(0)] = Field(
         "auto",
@@ -96,7 +97,8 @@ class Compute(_Model):
         3, description="How often a shard is tried again after its worker died."
     )
     shard_timeout: PositiveFloat | None = Field(
-        None, description="Seconds after which a silent worker is replaced; by default from the plan."
+        None,
+        description="Seconds after which a silent worker is replaced; by default from the plan.",
     )
 
     @model_validator(mode="after")
@@ -118,9 +120,9 @@ class Compute(_Model):
 
 
 class ScanSpec(_Model):
-    """One scan: a task, the points at which to evaluate it, what to measure, and where to store it."""
+    """One scan: a task, the points to evaluate it at, what to measure, and where to store it."""
 
-    task: str = Field(description="Registered name of what is scanned; `cartograd tasks` lists them.")
+    task: str = Field(description="Name of what is scanned; `cartograd tasks` lists them.")
     parameters: dict[str, Any] = Field(
         default_factory=dict, description="The task's own parameters; `cartograd tasks NAME`."
     )
@@ -134,7 +136,8 @@ class ScanSpec(_Model):
         ("loss",), min_length=1, description="What to measure."
     )
     replicates: Count = Field(
-        1, description="Independently seeded repetitions; above 1 they are a dimension of their own."
+        1,
+        description="Independently seeded repetitions; above 1, a dimension of their own.",
     )
     seed: Seed = Field(0, description="Every random choice follows from it.")
     compute: Compute = Field(default_factory=lambda: Compute())
@@ -143,7 +146,7 @@ class ScanSpec(_Model):
     )
     shards: Annotated[dict[str, Count] | None, BeforeValidator(_lengths)] = Field(
         None,
-        description="Shard length along each axis, a multiple of the chunk's: the unit of work, then "
+        description="Shard length along each axis, a multiple of the chunk's: the unit of work, "
         "also stored as one Zarr shard. By default a shard is one chunk.",
     )
     store: str | None = Field(
@@ -161,7 +164,8 @@ class ScanSpec(_Model):
                 )
             if name in RESERVED_NAMES:
                 raise ValueError(
-                    f"axis name {name!r} is reserved; rename it (reserved: {listing(sorted(RESERVED_NAMES), 20)})"
+                    f"axis name {name!r} is reserved; rename it "
+                    f"(reserved: {listing(sorted(RESERVED_NAMES), 20)})"
                 )
         return axes
 
@@ -184,8 +188,8 @@ class ScanSpec(_Model):
             for name, length in self.shards.items():
                 if length % chunks[name]:
                     raise ValueError(
-                        f"shards.{name}: {length} is not a multiple of the chunk length {chunks[name]}; "
-                        f"use {-(-length // chunks[name]) * chunks[name]}"
+                        f"shards.{name}: {length} is not a multiple of the chunk length "
+                        f"{chunks[name]}; use {-(-length // chunks[name]) * chunks[name]}"
                     )
         return self
 
@@ -218,7 +222,8 @@ class ScanSpec(_Model):
     def identity(self) -> dict[str, Any]:
         """Everything on which a stored number depends, as plain JSON values."""
         plain = self.model_dump(
-            mode="json", include={"task", "parameters", "axes", "splits", "metrics", "replicates", "seed"}
+            mode="json",
+            include={"task", "parameters", "axes", "splits", "metrics", "replicates", "seed"},
         )
         grid = self.grid()
         plain["dtype"] = self.compute.dtype
@@ -273,7 +278,8 @@ def _read_yaml(path: Path) -> object:
     except OSError as error:
         raise SpecError(f"{path}: cannot be read ({error.strerror}); check the path") from None
     try:
-        return yaml.load(text, Loader=_UniqueKeyLoader)  # a SafeLoader that refuses repeated keys
+        # A SafeLoader, but one that refuses repeated keys.
+        return yaml.load(text, Loader=_UniqueKeyLoader)  # noqa: S506
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""

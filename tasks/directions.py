@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 def random_directions(origin: Mapping[str, Tensor], z: int, seed: int) -> list[dict[str, Tensor]]:
-    """z directions with independent standard normal entries, float64, shaped as the parameters."""
+    """Z directions with independent standard normal entries, float64, shaped as the parameters."""
     generator = torch.Generator().manual_seed(seed)
     return [
         {

@@ -36,7 +36,9 @@ def given_landscape(
     """
     parameters = {name: tensor.detach() for name, tensor in model.named_parameters()}
     if not parameters:
-        raise SpecError(f"model: {type(model).__name__} has no parameters; there is nothing to scan")
+        raise SpecError(
+            f"model: {type(model).__name__} has no parameters; there is nothing to scan"
+        )
     if origin is not None:
         parameters = _origin(parameters, origin)
     section = directions_as_section(parameters, _directions(parameters, directions, z, seed))

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 class Progress(Protocol):
     """Receives how far a step of the build has come; `total` is in the unit of `done`."""
 
-    def __call__(self, step: str, done: int, total: int, note: str = "") -> None: ...
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
+        """`done` of `total` units of a step; `note` is shown beside it."""
+        ...
 
 
 def silent(step: str, done: int, total: int, note: str = "") -> None:
@@ -78,17 +80,17 @@ class Task:
 
     def parameter_model(self) -> type[Parameters]:
         """The pydantic model of the task's parameters."""
-        return cast(type[Parameters], _imported(self.parameters))
+        return cast("type[Parameters]", _imported(self.parameters))
 
     def builder(self) -> Callable[[Any, BuildContext], Landscape]:
         """The function (parameters, context) → Landscape."""
-        return cast(Callable[[Any, BuildContext], Landscape], _imported(self.build))
+        return cast("Callable[[Any, BuildContext], Landscape]", _imported(self.build))
 
     def claims_on(self, spec: ScanSpec) -> tuple[Claim, ...]:
         """The claims that one scan of this task decides."""
         if self.claims is None:
             return ()
-        return cast(Callable[[ScanSpec], tuple[Claim, ...]], _imported(self.claims))(spec)
+        return cast("Callable[[ScanSpec], tuple[Claim, ...]]", _imported(self.claims))(spec)
 
     def parse(self, raw: Mapping[str, Any]) -> Parameters:
         """Validated parameters; SpecError names the field that is wrong."""
@@ -109,7 +111,7 @@ class StudyEntry:
 
     def build(self, quick: bool) -> Study:
         """The study, at its full or its quick sizes."""
-        return cast(Callable[[bool], Study], _imported(self.module))(quick)
+        return cast("Callable[[bool], Study]", _imported(self.module))(quick)
 
 
 def _imported(path: str) -> object:

@@ -31,8 +31,8 @@ class Section:
             for name, tensor in direction.items():
                 if name not in self.origin:
                     raise SpecError(
-                        f"directions[{axis}]: the model has no parameter {name!r}; expected some of "
-                        f"{listing(self.origin)}{suggestion(name, self.origin)}"
+                        f"directions[{axis}]: the model has no parameter {name!r}; "
+                        f"expected some of {listing(self.origin)}{suggestion(name, self.origin)}"
                     )
                 if tensor.shape != self.origin[name].shape:
                     raise SpecError(

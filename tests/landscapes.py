@@ -77,6 +77,4 @@ class Faulty:
 
 
 def faulty(how, at, times, counter):
-    return Landscape(
-        ClosedForm({"train": Faulty(how, at, times, counter)}), coordinate_section(1)
-    )
+    return Landscape(ClosedForm({"train": Faulty(how, at, times, counter)}), coordinate_section(1))

@@ -30,7 +30,7 @@ RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=180
 export RAY_AUTH_MODE RAY_AUTH_TOKEN RAY_TMPDIR
 export RAY_USAGE_STATS_ENABLED RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
+head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | sed -n 1p)
 address=$head:6379
 
 # Starts Ray on every node, waits for all of them, runs the scan on the first, and stops Ray with

@@ -20,9 +20,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-import dask.array as da
 import numpy as np
 import numpy.typing as npt
+from dask.delayed import delayed
 
 from pipeline.analysis.frame import Floats, Frame, computed, over_blocks
 from pipeline.analysis.moments import Spread, sum_of
@@ -32,6 +32,7 @@ from schemas.layout import IOU_QUANTILES
 
 BINS = 2**16
 SAMPLE_POINTS = 2**20
+_RUNS = 16
 _COARSE = 2**14
 
 Counts: TypeAlias = npt.NDArray[np.int64]
@@ -154,38 +155,33 @@ def _pairs(frame: Frame, summary: Summary) -> list[Pair | None]:
     ]
 
 
-def _lazy_counts(frame: Frame, replicate: int, pairs: Sequence[Pair | None]) -> da.Array:
-    """Counts of the bins, (C, 2, BINS): a block's are added to its neighbours' as they come."""
-    loss = frame.loss[replicate]
-    axes = tuple(range(1, loss.ndim))
-    labels = range(loss.ndim, loss.ndim + 3)
-    blocks: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
-        _counts,
-        (*axes, *labels),
-        loss,
-        (0, *axes),
-        pairs=pairs,
-        new_axes=dict(zip(labels, (len(pairs), 2, BINS), strict=True)),
-        adjust_chunks={label: lambda _: 1 for label in axes},
-        concatenate=True,
-        dtype=np.int64,
-        meta=np.empty((0,) * (len(axes) + 3), dtype=np.int64),
-    )
-    total: da.Array = blocks.sum(  # type: ignore[no-untyped-call]
-        axis=tuple(range(len(axes))), split_every=4
-    )
-    return total
+def _lazy_counts(frame: Frame, replicate: int, pairs: Sequence[Pair | None]) -> object:
+    """Lazy counts of the bins, (C, 2, BINS).
+
+    Blocks are counted in a few runs, each adding to what it has: counts are as large as blocks,
+    and held for each block they would make up the whole field again.
+    """
+    blocks = frame.loss[replicate].to_delayed().reshape(-1)
+    count, shared = delayed(_counts), delayed(list(pairs), traverse=False)
+    runs = []
+    for run in np.array_split(blocks, min(_RUNS, blocks.size)):
+        so_far = None
+        for block in run:
+            so_far = count(block, shared, so_far)
+        runs.append(so_far)
+    return delayed(sum)(runs)
 
 
-def _counts(loss: npt.NDArray[Any], pairs: Sequence[Pair | None]) -> Counts:
-    counts = np.zeros((len(pairs), 2, BINS), dtype=np.int64)
-    for c, lo in np.ndindex(len(pairs), -(-loss[0].size // SLAB)):
+def _counts(loss: npt.NDArray[Any], pairs: Sequence[Pair | None], so_far: Counts | None) -> Counts:
+    """Counts (C, 2, BINS) of a block (S, …), added to those so far."""
+    counts = np.zeros((len(pairs), 2, BINS), dtype=np.int64) if so_far is None else so_far.copy()
+    for c, slab in np.ndindex(len(pairs), -(-loss[0].size // SLAB)):
         pair = pairs[c]
         if pair is not None:
-            fields = _both_finite(loss, c, lo)
+            fields = _both_finite(loss, c, slab)
             for side in range(2):
                 counts[c, side] += np.bincount(pair[side](fields[side]), minlength=BINS)
-    return counts.reshape((1,) * (loss.ndim - 1) + counts.shape)
+    return counts
 
 
 def _both_finite(

@@ -81,4 +81,5 @@ def overlap(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_]) -> float:
 
 def _quantiles(values: npt.NDArray[Any]) -> Sequence[Any]:
     places = [nth_least(q, values.size) - 1 for q in IOU_QUANTILES]
-    return [np.partition(values, sorted(set(places)))[place] for place in places]
+    parted = np.partition(values, sorted(set(places)))
+    return [parted[place] for place in places]

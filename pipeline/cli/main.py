@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
         # The reader of our output has gone, as with `cartograd tasks | head -1`.
         sys.stderr.close()
         code = 1
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what is not ours is raised again
         code = _exit_code(error)
         _complain(str(error))
     sys.exit(code or 0)

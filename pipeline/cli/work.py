@@ -71,7 +71,9 @@ def _conclude(result: ScanResult, as_json: bool) -> None:
         print_json(conclusion.as_json())
     else:
         print_table(
-            "Statistics", ("statistic", "of", "value", "meaning"), (row[1:] for row in conclusion.rows)
+            "Statistics",
+            ("statistic", "of", "value", "meaning"),
+            (row[1:] for row in conclusion.rows),
         )
         click.echo(f"store:  {conclusion.store}")
         click.echo(f"report: {conclusion.report}")
@@ -104,7 +106,9 @@ def analyse(store: Path, as_json: bool) -> None:
     if as_json:
         print_json({name: result[name].to_dict()["data"] for name in result.data_vars})
         return
-    print_table("Statistics", ("statistic", "of", "value", "meaning"), (row[1:] for row in rows(result)))
+    print_table(
+        "Statistics", ("statistic", "of", "value", "meaning"), (row[1:] for row in rows(result))
+    )
 
 
 @click.command()
@@ -180,8 +184,15 @@ def _print_study(name: str, verdicts: Sequence[Verdict], page: Path) -> None:
 @click.option("--no-wait", is_flag=True, help="Return once submitted instead of following the log.")
 def submit(spec: Path, overrides: tuple[str, ...], address: str, no_wait: bool) -> None:
     """Run SPEC as a job on a Ray cluster, with the current directory shipped, following its log."""
-    from pipeline.cluster import submit as send
+    from pipeline.submission import submit as send
 
     read_spec(spec, overrides)
-    code = send(spec, overrides=overrides, address=address, working_dir=Path.cwd(), follow=not no_wait)
-    raise click.exceptions.Exit(code)
+    sent = send(
+        spec,
+        address=address,
+        working_dir=Path.cwd(),
+        overrides=overrides,
+        follow=not no_wait,
+        echo=click.echo,
+    )
+    raise click.exceptions.Exit(sent.exit_code)

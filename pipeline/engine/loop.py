@@ -45,7 +45,8 @@ class LoopEvaluator:
 
     def _blocks(self, split: Split, choice: EngineChoice) -> list[tuple[Tensor, Tensor]]:
         """The split on the device, cut into sample blocks; aligned, so that bits do not depend
-        on where the data came from."""
+        on where the data came from.
+        """
         inputs = _aligned(as_module_input(self._module, split.inputs))
         targets = split.targets
         dtype = choice.torch_dtype if targets.is_floating_point() else targets.dtype

@@ -95,7 +95,7 @@ def draw_curves(axes: Axes, view: View, axis: str, along: Curves) -> None:
     values = style.finite(along.loss)
     if values.size and values.min() > 0 and values.max() >= style.WIDE_RATIO * values.min():
         axes.set_yscale("log")
-    axes.set_ylabel("loss" + view.units("loss"))
+    axes.set_ylabel(style.plain("loss" + view.units("loss")))
     _grid(axes)
 
 
@@ -150,7 +150,7 @@ def draw_differences(axes: Axes, view: View, along: Curves) -> None:
                 label=style.plain(f"{split} − target"),
             )
     axes.axhline(0, color=style.GREY, lw=0.8)
-    axes.set_ylabel("difference" + view.units("loss"))
+    axes.set_ylabel(style.plain("difference" + view.units("loss")))
     _grid(axes)
 
 

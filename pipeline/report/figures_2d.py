@@ -160,6 +160,7 @@ def replicates(view: View, every: xr.DataArray) -> Picture:
         caption=style.sentences(
             f"Mean and standard deviation of the loss{view.units('loss')} over {count} replicates. "
             "Every other figure shows the first replicate.",
+            view.reduced_words(MOST_PER_AXIS_OF_SPREAD),
             mean_scale.words,
             style.grey_words(means),
         ),

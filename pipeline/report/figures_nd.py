@@ -125,6 +125,7 @@ def _cut_picture(
         caption=style.sentences(
             words,
             "Cross-hairs run through that point; marks are the minima, projected onto the cut.",
+            view.reduced_words(MOST_PER_AXIS),
             scale.words,
             style.grey_words(fields),
         ),
@@ -168,6 +169,7 @@ def profiles(view: View) -> Picture:
         caption=style.sentences(
             "The loss along each axis alone, the others held at the same point as in the cuts "
             "(dashed line).",
+            view.reduced_words(MOST_PER_AXIS),
             ""
             if view.every_replicate is None
             else "Bands: mean ± one standard deviation over the replicates.",

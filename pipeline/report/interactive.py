@@ -195,7 +195,9 @@ def _cube_axis(view: View, axis: str, home: int) -> Json:
     logarithmic = axis in view.logs
     borders = edges(coordinates, logarithmic)
     locator = (
-        LogLocator() if logarithmic and borders[0] > 0 else MaxNLocator(TICKS, steps=[1, 2, 5, 10])
+        LogLocator()
+        if logarithmic and borders[0] > 0
+        else MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10])
     )
     ticks = np.asarray(locator.tick_values(borders[0], borders[-1]))
     ticks = ticks[(ticks >= borders[0]) & (ticks <= borders[-1])]

@@ -135,9 +135,10 @@ def _explorer(view: View) -> Explorer | None:
     if len(view.axes) < 2:
         return None
     if len(view.axes) == 2:
+        note = view.reduced_words(interactive.MOST_PER_AXIS)
         return Explorer(
             kind="surface",
-            words="Drag to turn, scroll to zoom, hover to read a value.",
+            words=f"Drag to turn, scroll to zoom, hover to read a value. {note}".strip(),
             data=_script_data(interactive.surface(view)),
             scripts=[Markup(get_plotlyjs()), _asset("surface.js")],  # noqa: S704
         )

@@ -59,7 +59,7 @@ def mosaic(view: View, panels: Sequence[Panel], label: str, columns: int = 3) ->
         if (position + 1) % columns == 0 or not after or after[0].scale is not panel.scale:
             beside = axes.inset_axes((1.04, 0.0, 0.05, 1.0), label=COLOUR_BAR)
             bar = figure.colorbar(mesh, cax=beside, extend=panel.scale.extend)
-            bar.set_label(label, fontsize=9)
+            bar.set_label(style.plain(label), fontsize=9)
             beside.tick_params(labelsize=8)
         if position % columns and panel.field.dims == panels[0].field.dims:
             axes.set_ylabel("")

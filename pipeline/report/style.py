@@ -149,7 +149,7 @@ def dress(axes: Axes, view: View, horizontal: str, vertical: str | None = None) 
             _logarithmic(axes.set_yscale, view, vertical)
     for axis in (axes.xaxis, axes.yaxis):
         if axis.get_scale() == "linear":
-            axis.set_major_locator(MaxNLocator(TICKS))
+            axis.set_major_locator(MaxNLocator(TICKS, steps=[1, 2, 2.5, 5, 10]))
     axes.tick_params(labelsize=8, color=INK)
 
 

@@ -10,10 +10,11 @@
 
   const themed = () => {
     const ink = getComputedStyle(document.body).color;
-    const rule = getComputedStyle(document.documentElement).getPropertyValue("--rule").trim();
+    const shade = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+    const rule = shade("--rule");
     const layout = structuredClone(figure.layout);
     layout.font = { color: ink, size: 12, family: getComputedStyle(document.body).fontFamily };
-    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: rule, activecolor: ink };
+    layout.modebar = { bgcolor: "rgba(0,0,0,0)", color: shade("--soft"), activecolor: ink };
     layout.paper_bgcolor = "rgba(0,0,0,0)";
     for (const name of ["xaxis", "yaxis", "zaxis"]) {
       Object.assign(layout.scene[name], { gridcolor: rule, zerolinecolor: rule, linecolor: rule });

@@ -42,8 +42,8 @@ def _scatter(figure: Figure, axes: Axes, view: View, split: str) -> str:
     y = view.loss(split).transpose(*view.loss(view.reference).dims).values.ravel()
     both = np.isfinite(x) & np.isfinite(y)
     x, y = x[both], y[both]
-    axes.set_xlabel(style.plain(f"loss on {view.reference}") + view.units("loss"))
-    axes.set_ylabel(style.plain(f"loss on {split}") + view.units("loss"))
+    axes.set_xlabel(style.plain(f"loss on {view.reference}{view.units('loss')}"))
+    axes.set_ylabel(style.plain(f"loss on {split}{view.units('loss')}"))
     axes.tick_params(labelsize=8)
     axes.set_box_aspect(1)
     if x.size == 0:

@@ -74,6 +74,11 @@ class View:
         """Whether `thin` leaves points of the grid out."""
         return any(self.thin.sizes[name] < self.full.sizes[name] for name in self.axes)
 
+    def reduced_words(self, most: int) -> str:
+        """The sentence that says a figure keeps at most `most` points along each axis, if so."""
+        longest = max(self.full.sizes[name] for name in self.axes)
+        return f"Reduced to at most {most} points along each axis." if longest > most else ""
+
     def loss(self, split: str) -> xr.DataArray:
         """The drawn loss of a split."""
         return self.thin["loss"].sel({SPLIT: split})

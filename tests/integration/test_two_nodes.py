@@ -104,21 +104,18 @@ def test_a_refused_token_is_one_line(two_node_cluster, project, tmp_path_factory
         assert out.count("\n") == 1
 
 
-def test_a_job_gets_the_working_directory_and_succeeds(two_node_cluster, project):
+def test_jobs_get_the_working_directory_and_pass_on_their_fate(two_node_cluster, project):
     overrides = ("seed=1", "parameters.name=a b")
-    code, out, err = outcome(
-        # Ray's own client would go there instead.
-        start_submit(two_node_cluster, project, *overrides, RAY_ADDRESS="10.0.0.1:6379")
-    )
+    # Ray's own client would go to RAY_ADDRESS instead.
+    good = start_submit(two_node_cluster, project, *overrides, RAY_ADDRESS="10.0.0.1:6379")
+    bad = start_submit(two_node_cluster, project, "seed=2")
+    code, out, err = outcome(good)
     arguments = ["run", "spec.yaml", "--address", "auto"]
     arguments += ["--set", "seed=1", "--set", "parameters.name=a b"]
     assert f"{arguments} ['.gitignore', 'pipeline', 'spec.yaml']\n" in out
     assert out.splitlines()[-1].endswith(" succeeded")
     assert (code, err) == (0, "")
-
-
-def test_a_failing_job_is_exit_code_1(two_node_cluster, project):
-    code, out, err = outcome(start_submit(two_node_cluster, project, "seed=2"))
+    code, out, err = outcome(bad)
     assert out.splitlines()[-1].endswith(" failed")
     assert (code, err) == (1, "")
 

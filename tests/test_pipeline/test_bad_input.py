@@ -41,7 +41,10 @@ SPECS = {
     "unknown scale": (axis(scale="cubic"), r"axes\.h1\.scale: got 'cubic'; expected .*linear, log"),
     "log through zero": (axis(scale="log"), r"axes\.h1: a log axis needs .*use scale: linear"),
     "repeated values": ({"axes": {"h1": {"values": [1, 1]}}}, r"strictly increasing"),
-    "no values": ({"axes": {"h1": {"values": []}}}, r"axes\.h1\.values: got \[\]; expected at least"),
+    "no values": (
+        {"axes": {"h1": {"values": []}}},
+        r"axes\.h1\.values: got \[\]; expected at least",
+    ),
     "no axes": ({"axes": {}}, r"axes: got \{\}; expected at least 1 entry"),
     "a list of axes": ({"axes": [1]}, r"axes: got \[1\]; expected a mapping"),
     "a number for an axis": ({"axes": {"h1": 3}}, r"axes\.h1: got 3; expected a mapping"),
@@ -56,8 +59,14 @@ SPECS = {
     "negative seed": ({"seed": -1}, r"seed: got -1; expected 0 or more"),
     "no replicates": ({"replicates": 0}, r"replicates: got 0; expected 1 or more"),
     "negative workers": ({"compute": {"workers": -1}}, r"compute\.workers: got -1; expected"),
-    "unknown device": ({"compute": {"device": "gpu"}}, r"compute\.device: got 'gpu'; expected one of"),
-    "no GPU here": ({"compute": {"device": "cuda", "workers": 0}}, r"no GPU was found; use auto or cpu"),
+    "unknown device": (
+        {"compute": {"device": "gpu"}},
+        r"compute\.device: got 'gpu'; expected one of",
+    ),
+    "no GPU here": (
+        {"compute": {"device": "cuda", "workers": 0}},
+        r"no GPU was found; use auto or cpu",
+    ),
     "GPUs on a CPU": (
         {"compute": {"device": "cpu", "gpus_per_worker": 1}},
         r"gpus_per_worker is 1 but device is cpu; set device: cuda",
@@ -91,7 +100,10 @@ SPECS = {
     "pattern: not an image": (pattern(target={"image": "text.png"}), r"text\.png.*image"),
     "pattern: pickled array": (pattern(target={"array": "pickled.npy"}), r"pickled\.npy"),
     "pattern: wrong dimensions": (pattern(target={"array": "cube.npy"}), r"3.*2|2.*3"),
-    "pattern: infinite array": (pattern(target={"array": "infinite.npy"}), r"infinite\.npy.*finite"),
+    "pattern: infinite array": (
+        pattern(target={"array": "infinite.npy"}),
+        r"infinite\.npy.*finite",
+    ),
     "pattern: unknown data": (pattern(data="digit"), r"data: got 'digit'.*did you mean 'digits'"),
     "pattern: unknown loss": (pattern(loss="mes"), r"loss: got 'mes'.*did you mean 'mse'"),
 }
@@ -119,7 +131,10 @@ OPTIONS = {
     "verify of a file": (["verify", "good.yaml"], r"good\.yaml.*not a Zarr store"),
     "report of no store": (["report", "nowhere.zarr"], r"no scan is stored here"),
     "analyse a foreign folder": (["analyse", "foreign"], r"foreign.*not a Zarr store"),
-    "run into a foreign folder": (["run", "good.yaml", "--set", "store=foreign"], r"choose another"),
+    "run into a foreign folder": (
+        ["run", "good.yaml", "--set", "store=foreign"],
+        r"choose another",
+    ),
     "no spot checks": (["verify", "nowhere.zarr", "--points", "0"], r"0 is not in the range"),
     "unknown study": (["study", "patern"], r"study: got 'patern'.*did you mean 'patterns'"),
     "a study and all": (["study", "patterns", "--all"], r"exclude each other"),

@@ -100,7 +100,9 @@ def test_a_listener_that_is_no_ray_is_not_waited_for_long(no_ray, monkeypatch):
     monkeypatch.setattr("pipeline.cluster._PROBE_SECONDS", 2)
     with socket.create_server(("127.0.0.1", 0)) as server:
         address = f"127.0.0.1:{server.getsockname()[1]}"
-        with pytest.raises(InputError, match=rf"^{address}: no Ray cluster to join .no answer in 2 s"):
+        with pytest.raises(
+            InputError, match=rf"^{address}: no Ray cluster to join .no answer in 2 s"
+        ):
             join(address)
 
 

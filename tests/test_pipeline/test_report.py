@@ -18,7 +18,7 @@ from xarray.core.indexing import (
     explicit_indexing_adapter,
 )
 
-from pipeline.report import write_report
+from pipeline.report import page, write_report
 from pipeline.report.figures_nd import centre, pair_cuts, profiles
 from pipeline.report.interactive import cube, surface
 from pipeline.report.panels import Panel, draw
@@ -89,8 +89,8 @@ def analysis_of(root):
 
 
 def write(tree, out, rows=(), title="Wells"):
-    page = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
-    return page.read_text(encoding="utf-8")
+    path = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
+    return path.read_text(encoding="utf-8")
 
 
 def outside_references(html):
@@ -100,7 +100,15 @@ def outside_references(html):
     return [a or b for a, b in loads if not (a or b).startswith(("#", "data:image/png;base64,"))]
 
 
-@pytest.fixture(scope="module", params=[(30,), (20, 14), (9, 8, 7), (6, 5, 4, 3)], ids="{0}".format)
+@pytest.fixture(scope="module", autouse=True)
+def coarse():
+    """Few pixels: the tests look at what is drawn, not at how finely."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(page, "RESOLUTION", 50)
+        yield
+
+
+@pytest.fixture(scope="module", params=[(30,), (20, 14), (9, 8, 7)], ids="{0}".format)
 def written(request, tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
     return request.param, out, write(wells(request.param), out)
@@ -117,6 +125,13 @@ def test_a_page_and_its_figures_for_every_number_of_axes(written):
     assert len(re.findall('<img [^>]*alt="[^"]+"', html)) == len(names)
 
 
+def test_four_axes(tmp_path):
+    root = wells((6, 5, 4, 3), splits=("train",)).to_dataset()[["loss"]]
+    html = write(tree_of(root), tmp_path)
+    assert {path.stem for path in tmp_path.glob("*.png")} == {"cuts_train", "profiles"}
+    assert "one panel for each pair of axes" in html
+
+
 def test_the_page_loads_nothing_from_elsewhere(written):
     html = written[2]
     assert outside_references(html) == []
@@ -130,7 +145,7 @@ def test_the_page_says_where_it_comes_from(written):
 
 
 def test_replicates_are_drawn(tmp_path):
-    html = write(wells((12, 10), replicates=3), tmp_path)
+    html = write(wells((12, 10), replicates=3, splits=("train",)), tmp_path)
     assert (tmp_path / "replicates.png").exists()
     assert "over 3 replicates" in html
     assert "mean ± one standard deviation" in write(wells((20,), 3), tmp_path)
@@ -227,18 +242,18 @@ def decades(root):
 @pytest.mark.parametrize(
     ("shape", "damage"),
     [((11,), each) for each in (all_nan, constant, holes, far_tail, decades)]
-    + [((6, 5), each) for each in (all_nan, constant, holes, far_tail, decades)]
-    + [((4, 3, 3), each) for each in (all_nan, decades)],
+    + [((2, 5), each) for each in (all_nan, constant, holes, far_tail)]
+    + [((4, 3, 3), decades)],
 )
 def test_any_values_can_be_drawn(tmp_path, shape, damage):
-    root = wells(shape).to_dataset().copy(deep=True)
+    root = wells(shape).to_dataset()[["loss", "target_loss"]].copy(deep=True)
     damage(root)
     html = write(tree_of(root, analysed=damage is constant), tmp_path)
     if damage in (all_nan, holes):
         assert "no finite value" in html
 
 
-@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 9), (9, 1), (2, 2), (1, 3, 1)])
+@pytest.mark.parametrize("shape", [(1,), (1, 1), (1, 9), (9, 1), (1, 3, 1)])
 def test_one_point_axes_are_held(tmp_path, shape):
     html = write(wells(shape), tmp_path)
     assert ("axis_1 = 0.25" in html) == (shape[0] == 1)
@@ -246,7 +261,8 @@ def test_one_point_axes_are_held(tmp_path, shape):
 
 def test_logarithmic_axes_of_either_sign(tmp_path):
     up, down = np.geomspace(1e-3, 1, 9), -np.geomspace(1e-3, 1, 8)
-    tree = tree_of(wells((9, 8)).to_dataset().assign_coords(axis_1=up, axis_2=down))
+    root = wells((9, 8)).to_dataset()[["loss"]]
+    tree = tree_of(root.assign_coords(axis_1=up, axis_2=down))
     assert look(tree).logs == {"axis_1", "axis_2"}
     write(tree, tmp_path)
     cubic = wells((9, 8, 3)).to_dataset().assign_coords(axis_1=up, axis_2=down)
@@ -257,14 +273,16 @@ def test_logarithmic_axes_of_either_sign(tmp_path):
 
 
 def test_many_splits(tmp_path):
-    html = write(wells((8, 7), splits=("train", "a", "b", "c", "d")), tmp_path)
+    root = wells((8, 7), splits=("train", "a", "b", "d")).to_dataset()[["loss"]]
+    html = write(tree_of(root), tmp_path)
     assert "d − train" in html
 
 
-def test_one_split_and_five_axes(tmp_path):
-    bare = wells((3, 3, 2, 3, 2), splits=("train",)).to_dataset()[["loss"]]
-    html = write(xr.DataTree(bare), tmp_path)
-    assert "transfer.png" not in html
+def test_one_split_and_five_axes():
+    bare = wells((2, 3, 2, 3, 2), splits=("train",)).to_dataset()[["loss"]]
+    view = look(xr.DataTree(bare))
+    assert len(pair_cuts(view)) == 10
+    assert len(json.loads(cube(view))["axes"]) == 5
 
 
 def test_an_unfinished_scan_says_so(tmp_path):
@@ -274,8 +292,8 @@ def test_an_unfinished_scan_says_so(tmp_path):
 
 
 def test_hostile_words_are_only_words(tmp_path):
-    for shape in ((8,), (8, 7), (3, 3, 3)):
-        tree = wells(shape, splits=("train", HOSTILE))
+    for shape in ((8,), (3, 3, 3)):
+        tree = tree_of(wells(shape, splits=("train", HOSTILE)).to_dataset()[["loss"]])
         html = write(tree, tmp_path, [(HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE)], HOSTILE)
         assert "<script>alert" not in html
         assert "&lt;script&gt;alert" in html

@@ -1,0 +1,12 @@
+"""Run every benchmark, or those named, and print what they measured."""
+
+import sys
+
+from benchmarks import orchestration, startup
+
+BENCHMARKS = {"startup": startup.main, "orchestration": orchestration.main}
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or BENCHMARKS:
+        print(f"== {name}")
+        BENCHMARKS[name]()
