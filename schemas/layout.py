@@ -100,7 +100,7 @@ ANALYSIS = {
     "transfer_argmin_shift": Variable(
         "argmin minus the reference split's argmin, along each axis", "1"
     ),
-    "transfer_argmin_cells": Variable("the same in grid cells", "cells"),
+    "transfer_argmin_cells": Variable("argmin shift along each axis, in grid cells", "cells"),
     "transfer_regret": Variable("loss at the reference split's argmin minus the least loss", "1"),
     "transfer_iou": Variable("overlap of the sub-level sets at each quantile", "1"),
     "transfer_prediction_error": Variable(
@@ -116,7 +116,9 @@ ANALYSIS = {
     "proximity_distance": Variable(
         "distance from the argmin to the nearest minimiser of the target", "1"
     ),
-    "proximity_cells": Variable("the same along each axis, in grid cells", "cells"),
+    "proximity_cells": Variable(
+        "distance along each axis to the nearest minimiser, in grid cells", "cells"
+    ),
     "loss_at_target_argmin": Variable("loss where the target is least", "1"),
     "gap_to_global_minimum": Variable(
         "least loss minus the known global minimum (reference split)", "1"

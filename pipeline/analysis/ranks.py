@@ -23,7 +23,7 @@ from pipeline.analysis.moments import Comoments
 from pipeline.analysis.sweep import SLAB
 from schemas.layout import IOU_QUANTILES
 
-EXACT_POINTS = 2**24
+EXACT_POINTS = 2**22
 """Greatest number of points whose fields are held in memory and sorted."""
 
 

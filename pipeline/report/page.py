@@ -101,7 +101,8 @@ def write_study_report(
         figures=[
             {
                 "inline": _inline(path.read_bytes()),
-                "words": "; ".join(
+                "width": _size(path.read_bytes())[0],
+                "words": " ".join(
                     f"{v.claim}: {v.statement}" for v in verdicts if figures.get(v.claim) == path
                 ),
             }
@@ -158,15 +159,15 @@ def save(picture: Picture, out: Path) -> Shown:
     buffer = io.BytesIO()
     picture.figure.savefig(buffer, format="png", dpi=RESOLUTION)
     (out / f"{picture.name}.png").write_bytes(buffer.getvalue())
-    width, height = Image.open(buffer).size
+    width, height = _size(buffer.getvalue())
     return Shown(
         name=picture.name,
         title=picture.title,
         caption=picture.caption,
         alt=picture.alt,
         inline=_inline(buffer.getvalue()),
-        width=round(width / PIXELS_PER_CSS_PIXEL),
-        height=round(height / PIXELS_PER_CSS_PIXEL),
+        width=width,
+        height=height,
     )
 
 
@@ -188,6 +189,11 @@ def _asset(name: str) -> Markup:
 def _script_data(text: str) -> Markup:
     # JSON within a script element: no tag may open or close in it
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704
+
+
+def _size(png: bytes) -> tuple[int, int]:
+    width, height = Image.open(io.BytesIO(png)).size
+    return round(width / PIXELS_PER_CSS_PIXEL), round(height / PIXELS_PER_CSS_PIXEL)
 
 
 def _inline(content: bytes) -> str:

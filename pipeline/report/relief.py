@@ -29,8 +29,8 @@ def relief(view: View) -> Picture:
         title="Relief",
         caption=style.sentences(
             "The same surfaces in three dimensions, seen from the same side. Gaps are points "
-            f"without a finite value; heights are the loss{view.units('loss')} and stop at the end of "
-            "the colour scale.",
+            f"without a finite value; heights are the loss{view.units('loss')} and stop at the end "
+            "of the colour scale.",
             view.reduced_words(MOST_PER_AXIS),
         ),
         alt=f"Three-dimensional views of the {style.listed([p.title for p in panels])}",
