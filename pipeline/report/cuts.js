@@ -29,7 +29,10 @@
     const number = layer.decades
       ? layer.low * (layer.high / layer.low) ** share
       : layer.low + share * (layer.high - layer.low);
-    const prefix = code === NOT_FINITE - 1 ? "≥ " : code === 0 ? "≤ " : "";
+    // Only a scale that is cut hides values beyond its ends.
+    const above = code === NOT_FINITE - 1 && layer.extend !== "neither";
+    const below = code === 0 && layer.extend === "both";
+    const prefix = above ? "≥ " : below ? "≤ " : "";
     return prefix + number.toPrecision(4).replace("-", "−");
   };
 

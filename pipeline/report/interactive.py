@@ -27,7 +27,7 @@ Json: TypeAlias = Mapping[str, object]
 
 MOST_PER_AXIS = 128
 NOT_FINITE = 2**16 - 1
-TICKS = 4
+TICKS = 7
 PLOTLY_MARKERS = {"*": "diamond", "o": "circle", "x": "x", "D": "square", "^": "cross"}
 
 
@@ -229,6 +229,7 @@ def _cube_layer(view: View, layer: Layer) -> Json:
         "low": float(norm.vmin or 0.0),
         "high": float(norm.vmax or 0.0),
         "decades": isinstance(norm, LogNorm),
+        "extend": layer.scale.extend,
         "palette": "difference" if layer.colours is style.DIFFERENCE_MAP else "loss",
         "codes": _base64(codes.astype("<u2")),
     }

@@ -38,7 +38,7 @@ SPLIT_STYLES = (
 )
 LINE_STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
-TICKS = 6
+TICKS = 7
 WIDE_RATIO = 1e3
 HEAVY_TAIL = 10.0
 
