@@ -62,8 +62,8 @@ def write_scan_report(store: Path) -> Path:
     return write_report(
         tree,
         rows(tree["analysis"].to_dataset()),
-        judge_scan(store),
         store.with_name(store.name.removesuffix(".zarr") + ".report"),
         title=str(stored.attributes["title"]),
         store=str(store),
+        verdicts=judge_scan(store),
     )

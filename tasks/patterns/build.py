@@ -1,0 +1,321 @@
+"""Builders of the pattern tasks: from a target and data to a landscape that contains it.
+
+Czarnecki et al. 2019, arXiv:1912.07559, Theorems 1 and 2. Shape legend: P = points, z = axes,
+N = samples, C = classes.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from tasks.cache import cached, tensor_hash
+from tasks.landscape import FieldVariable, Floats, Landscape
+from tasks.objective import EmpiricalRisk, Split, loss_named
+from tasks.patterns.network import PatternNetwork, make_network
+from tasks.patterns.parameters import PatternParameters
+from tasks.patterns.preimage import Marginal, marginal_of, sample_preimage
+from tasks.patterns.splits import CLASSES, make_splits
+from tasks.patterns.targets import Target, make_target
+from tasks.patterns.training import Schedule, train
+from tasks.registry import BuildContext
+from tasks.section import Section, tensors_in_double
+
+_TRAINING_VERSION = 1
+"""Raised when the training changes, so that nothing older is taken from a cache."""
+_LEAST_LEVEL = 0.02
+"""Least loss asked of Theorem 2 with cross-entropy, where 0 would need infinite outputs."""
+_CHECKED_POINTS = 20_000
+_STEPS = {"function": 3000, "image": 6000, "array": 6000}
+_FREQUENCY = {"function": 6.0, "image": 24.0, "array": 24.0}
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """target_loss = offset + scale·T: what of T was changed to fit the objective's range, and why."""
+
+    scale: float
+    offset: float
+    reason: str
+
+    def __call__(self, values: Floats) -> Floats:
+        """The loss that stands for values of T, any shape."""
+        return self.offset + self.scale * values
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """Everything a builder needs at hand."""
+
+    parameters: PatternParameters
+    context: BuildContext
+    target: Target
+    scaling: Scaling
+    marginals: dict[str, Marginal]
+    splits: dict[str, Split]
+
+    @property
+    def kind(self) -> str:
+        """How the target was given: function, image or array."""
+        given = self.parameters.target
+        kinds = {"function": given.function, "image": given.image, "array": given.array}
+        return next(kind for kind, value in kinds.items() if value is not None)
+
+    def wanted_loss(self, h: Tensor) -> Tensor:
+        """target_loss at coordinates (P, z) of the cube, float64 (P,)."""
+        return torch.from_numpy(self.scaling(self.target.function(h.double().numpy())))
+
+
+def build_theorem1(parameters: PatternParameters, context: BuildContext) -> Landscape:
+    """T on the biases of a first layer whose weights are zero: L = σ(q(h)).
+
+    The section's origin has bias 0 and direction i is the i-th bias. The loss aims at
+    floor + T − min(0, min T), whose difference from T is the theorem's constant a.
+
+    Raises:
+        SpecError: the target, the network or a split does not fit.
+    """
+    pattern = _pattern(parameters, context, blind=True)
+    network = _network(pattern, blind=True)
+    marginal = pattern.marginals["train"]
+
+    def example(h: Tensor) -> tuple[Tensor, Tensor]:
+        excess = (pattern.wanted_loss(h) - marginal.floor).clamp(min=0.0)
+        return network.of_coordinates(h), marginal.preimage(excess).float()
+
+    _train(pattern, network, list(network.rest.parameters()), example, "theorem 1")
+    known = {
+        f"predicted_{split}": FieldVariable(
+            PredictedDifference(_double(network), pattern.marginals[split], marginal),
+            f"loss of {split} minus loss of train, predicted from the label marginals alone",
+        )
+        for split in context.splits
+        if split != "train"
+    }
+    loss_of = LossOfCoordinates(_double(network), marginal)
+    return _landscape(pattern, network, known, loss_of, section_floor=marginal.floor)
+
+
+def build_theorem2(parameters: PatternParameters, context: BuildContext) -> Landscape:
+    """T on the biases of the first z units; the others see the data through random weights.
+
+    The rest is trained to put out ℓ_i^{-1}(T(h)) on every training sample, so the loss is T(h)
+    itself, and its minimum near the global one. Nothing is promised on other data.
+
+    Raises:
+        SpecError: the target, the network or a split does not fit.
+    """
+    pattern = _pattern(parameters, context, blind=False)
+    network = _network(pattern, blind=False)
+    data = pattern.splits["train"]
+    with torch.no_grad():
+        seen = network.first(data.inputs)
+    drawn = torch.Generator().manual_seed(context.seed + 1)
+
+    def example(h: Tensor) -> tuple[Tensor, Tensor]:
+        samples = torch.randint(len(data), (len(h),), generator=drawn)
+        labels = data.targets[samples]
+        wanted = sample_preimage(parameters.loss, pattern.wanted_loss(h), labels, CLASSES)
+        return network.after_first(_with_coordinates(seen[samples], h)), wanted.float()
+
+    _train(pattern, network, list(network.rest.parameters()), example, "theorem 2")
+    return _landscape(pattern, network, {}, None, section_floor=None)
+
+
+def _with_coordinates(pre_activation: Tensor, h: Tensor) -> Tensor:
+    """The first layer's pre-activations with coordinates in place of the first z units."""
+    pre = pre_activation.clone()
+    z = h.shape[1]
+    pre[:, :z] = h.reshape(*h.shape, *[1] * (pre.dim() - 2))
+    return pre
+
+
+def _pattern(parameters: PatternParameters, context: BuildContext, *, blind: bool) -> Pattern:
+    target = make_target(parameters.target, context.z, context.base)
+    splits = make_splits(parameters, ("train", *context.splits), context.seed)
+    marginals = {
+        name: marginal_of(parameters.loss, split.targets, CLASSES) for name, split in splits.items()
+    }
+    scaling = _scaling(target, parameters.loss, marginals["train"].floor if blind else None)
+    return Pattern(parameters, context, target, scaling, marginals, splits)
+
+
+def _scaling(target: Target, loss: str, floor: float | None) -> Scaling:
+    """The affine map from T to a loss that the objective can take."""
+    low, high = target.range()
+    if floor is not None:
+        shift = max(0.0, -low)
+        reason = "the constant a of Theorem 1: no loss is below the floor"
+        return Scaling(1.0, floor + shift, reason)
+    least = _LEAST_LEVEL if loss == "cross_entropy" else 0.0
+    if low >= least:
+        return Scaling(1.0, 0.0, "none was needed")
+    reach = max(high, low + 1e-12)
+    top = max(reach, 2 * least)
+    scale = (top - least) / (reach - low)
+    return Scaling(scale, least - scale * low, f"a loss of {loss} reaches {least:g} at the least")
+
+
+def _network(pattern: Pattern, *, blind: bool) -> PatternNetwork:
+    parameters, context = pattern.parameters, pattern.context
+    frequency = parameters.training.frequency or _FREQUENCY[pattern.kind]
+    return make_network(
+        parameters.network,
+        z=context.z,
+        pixels=pattern.splits["train"].inputs[0].numel(),
+        classes=CLASSES,
+        frequency=frequency,
+        blind=blind,
+        generator=torch.Generator().manual_seed(context.seed),
+    )
+
+
+def _train(
+    pattern: Pattern,
+    network: PatternNetwork,
+    trained: list[nn.Parameter],
+    example: Callable[[Tensor], tuple[Tensor, Tensor]],
+    theorem: str,
+) -> None:
+    """Train in place, or load what the same training gave before."""
+    context = pattern.context
+    schedule = _schedule(pattern)
+    if not context.train or schedule.steps == 0:
+        return
+
+    def make() -> dict[str, Tensor]:
+        train(
+            trained,
+            example,
+            lambda h: pattern.wanted_loss(h).float(),
+            z=context.z,
+            schedule=schedule,
+            generator=torch.Generator().manual_seed(context.seed + 2),
+            progress=context.progress,
+        )
+        return {name: t.detach().clone() for name, t in network.state_dict().items()}
+
+    data = pattern.splits["train"]
+    identity = {
+        "version": _TRAINING_VERSION,
+        "theorem": theorem,
+        "parameters": pattern.parameters.model_dump(mode="json"),
+        "schedule": vars(schedule),
+        "sources": list(pattern.target.sources.values()),
+        "data": tensor_hash(data.inputs, data.targets),
+        "z": context.z,
+        "seed": context.seed,
+        "torch": torch.__version__,
+    }
+    network.load_state_dict(cached(context.cache, identity, make))
+
+
+def _schedule(pattern: Pattern) -> Schedule:
+    asked = pattern.parameters.training
+    steps = _STEPS[pattern.kind] if asked.steps is None else asked.steps
+    return Schedule(steps, asked.refinement, asked.batch, asked.learning_rate)
+
+
+def _landscape(
+    pattern: Pattern,
+    network: PatternNetwork,
+    known: dict[str, FieldVariable],
+    loss_of: Callable[[Floats], Floats] | None,
+    section_floor: float | None,
+) -> Landscape:
+    context = pattern.context
+    fields = {
+        "target": FieldVariable(pattern.target, "T, the pattern"),
+        "target_loss": FieldVariable(
+            TargetLoss(pattern.target, pattern.scaling), "the loss that stands for T"
+        ),
+        **known,
+    }
+    least_target = float(pattern.scaling(np.array(pattern.target.range()[0])))
+    floor = least_target if section_floor is None else section_floor
+    reference = {"global_minimum": 0.0, "section_floor": floor}
+    offered = {name: split for name, split in pattern.splits.items() if name in context.splits}
+    objective = EmpiricalRisk(network.eval(), loss_named(pattern.parameters.loss), offered)
+    facts = _facts(pattern, loss_of)
+    return Landscape(objective, _section(network, context.z), fields, reference, facts)
+
+
+def _section(network: PatternNetwork, z: int) -> Section:
+    origin = tensors_in_double(dict(network.named_parameters()))
+    units = len(origin["first.bias"])
+    directions = tuple({"first.bias": row} for row in torch.eye(units, dtype=torch.float64)[:z])
+    return Section(origin, directions)
+
+
+def _facts(pattern: Pattern, loss_of: Callable[[Floats], Floats] | None) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "target": pattern.target.name,
+        "target_sources": dict(pattern.target.sources),
+        "scale": pattern.scaling.scale,
+        "offset": pattern.scaling.offset,
+        "scaling_reason": pattern.scaling.reason,
+        "samples": {name: len(split) for name, split in pattern.splits.items()},
+        "label_marginals": {
+            name: [round(float(p), 6) for p in marginal.marginal]
+            for name, marginal in pattern.marginals.items()
+        },
+        "training_steps": _schedule(pattern).steps,
+    }
+    if loss_of is not None and pattern.context.train:
+        points = np.random.default_rng(pattern.context.seed).random(
+            (_CHECKED_POINTS, pattern.context.z)
+        )
+        error = loss_of(points) - pattern.scaling(pattern.target(points))
+        facts["approximation_sup"] = float(np.abs(error).max())
+        facts["approximation_rms"] = float(np.sqrt(np.square(error).mean()))
+    return facts
+
+
+def _double(network: PatternNetwork) -> PatternNetwork:
+    return copy.deepcopy(network).double().eval().requires_grad_(False)
+
+
+@dataclass(frozen=True)
+class TargetLoss:
+    """target_loss at points (P, z), (P,)."""
+
+    target: Target
+    scaling: Scaling
+
+    def __call__(self, points: Floats) -> Floats:
+        """Values at points; NaN outside the cube."""
+        return self.scaling(self.target(points))
+
+
+@dataclass(frozen=True)
+class LossOfCoordinates:
+    """σ(q(h)) at points (P, z), from the sub-network and the label marginal alone, float64."""
+
+    network: PatternNetwork
+    marginal: Marginal
+
+    def __call__(self, points: Floats) -> Floats:
+        """Values (P,)."""
+        with torch.no_grad():
+            outputs = self.network.of_coordinates(torch.from_numpy(points))
+            return np.asarray(self.marginal.sigma(outputs).numpy())
+
+
+@dataclass(frozen=True)
+class PredictedDifference:
+    """σ_split(q(h)) − σ_train(q(h)) at points (P, z), float64."""
+
+    network: PatternNetwork
+    marginal: Marginal
+    train_marginal: Marginal
+
+    def __call__(self, points: Floats) -> Floats:
+        """Values (P,)."""
+        there = LossOfCoordinates(self.network, self.marginal)(points)
+        return there - LossOfCoordinates(self.network, self.train_marginal)(points)

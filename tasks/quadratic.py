@@ -1,0 +1,73 @@
+"""A quadratic in closed form: every value of its scan is known.
+
+Shape legend: P = points, z = axes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from schemas.errors import SpecError
+from tasks.landscape import Landscape
+from tasks.objective import ClosedForm
+from tasks.quadratic_parameters import QuadraticParameters
+from tasks.registry import BuildContext
+from tasks.section import coordinate_section
+
+
+@dataclass(frozen=True)
+class Quadratic:
+    """L(α) = offset + Σᵢ curvatureᵢ (αᵢ − centreᵢ)², (P, z) → (P,)."""
+
+    curvature: tuple[float, ...]
+    centre: tuple[float, ...]
+    offset: float
+    nan_above: float | None
+    infinite_below: float | None
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Values at points (P, z), in the dtype of the points."""
+        value = torch.full_like(theta[:, 0], self.offset)
+        for axis, (curvature, centre) in enumerate(zip(self.curvature, self.centre, strict=True)):
+            value = value + curvature * torch.square(theta[:, axis] - centre)
+        if self.nan_above is not None:
+            value = torch.where(theta[:, 0] > self.nan_above, torch.nan, value)
+        if self.infinite_below is not None:
+            value = torch.where(theta[:, 0] < self.infinite_below, torch.inf, value)
+        return value
+
+
+def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> Landscape:
+    """The quadratic on the splits train and test, which differ by a constant.
+
+    Raises:
+        SpecError: the number of curvatures or centres is not that of the axes.
+    """
+    curvature = _per_axis("curvature", parameters.curvature, context.z)
+    centre = _per_axis("centre", parameters.centre, context.z)
+    offsets = {"train": 0.0, "test": parameters.test_offset}
+    functions = {
+        split: Quadratic(
+            curvature,
+            centre,
+            parameters.offset + added,
+            parameters.nan_above,
+            parameters.infinite_below,
+        )
+        for split, added in offsets.items()
+    }
+    reference = {"global_minimum": parameters.offset} if min(curvature) >= 0 else {}
+    return Landscape(ClosedForm(functions), coordinate_section(context.z), reference=reference)
+
+
+def _per_axis(name: str, value: float | tuple[float, ...], z: int) -> tuple[float, ...]:
+    values = value if isinstance(value, tuple) else (value,) * z
+    if len(values) != z:
+        raise SpecError(
+            f"parameters.{name}: got {len(values)} numbers for {z} axes; give one for each, or one "
+            "for all"
+        )
+    return values
