@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pipeline.shipping import Packed
 from schemas.errors import PlanError, SpecError
 from schemas.scan import Compute
+
+if TYPE_CHECKING:
+    from pipeline.shipping import Packed
 
 _LEAST_OBJECT_STORE = 128 * 2**20
 _MOST_AUTO_LOCAL_WORKERS = 256

@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from pipeline.contents import Contents, scan_contents
 from pipeline.engine.evaluator import EngineChoice
 from pipeline.planning import Plan
 from pipeline.shipping import landscape_hash
-from pipeline.store import Contents, Location, read_manifest, scan_contents
+from pipeline.store import Location, read_manifest
 from schemas.errors import StoreMismatch
 from schemas.layout import FORMAT_VERSION, Variable
 from schemas.scan import ScanSpec, parse_spec

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from pipeline.contents import Contents
 from pipeline.executors import Executor
 from pipeline.ledger import Counts, Ledger
 from pipeline.progress import Display
-from pipeline.store import Contents
 from schemas.errors import Interrupted
 from schemas.layout import ShardStatus
 

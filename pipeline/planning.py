@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pipeline.building import build_landscapes
+from pipeline.contents import Contents, scan_contents
 from pipeline.devices import local_device, local_workers
 from pipeline.engine.evaluator import (
     EngineChoice,
@@ -20,7 +21,6 @@ from pipeline.engine.evaluator import (
     choose_engine,
     make_evaluator,
 )
-from pipeline.store import Contents, scan_contents
 from schemas.errors import PlanError
 from schemas.layout import Variable
 from schemas.scan import ScanSpec, load_spec
@@ -30,7 +30,7 @@ from tasks.objective import ClosedForm, EmpiricalRisk
 
 _MOST_BATCH = 4096
 _BATCH_BYTES = 64 * 2**20
-_CALIBRATION_SECONDS = 0.3
+_CALIBRATION_SECONDS = 0.2
 # Values are held as measured (float64), as stored, and once more while they are compressed.
 _COPIES_OF_VALUES = 3
 

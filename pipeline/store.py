@@ -9,7 +9,6 @@ import json
 import warnings
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 
@@ -19,8 +18,9 @@ import zarr
 from zarr.abc.store import Store
 from zarr.codecs import BloscCodec, Crc32cCodec
 
+from pipeline.contents import Contents
 from schemas.errors import StoreError
-from schemas.grid import Block, Grid
+from schemas.grid import Block
 from schemas.layout import (
     FORMAT_VERSION,
     LEDGER_CHUNK,
@@ -31,62 +31,10 @@ from schemas.layout import (
     SPLIT,
     Variable,
 )
-from schemas.scan import ScanSpec
 
 Location: TypeAlias = Path | Store
 """A directory, or a Zarr store in memory."""
 Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What a scan's store holds: enough to create it, write to it and read from it.
-
-    `fields` are the stored functions of the coordinates alone, by name.
-    """
-
-    grid: Grid
-    replicates: int
-    splits: tuple[str, ...]
-    metrics: tuple[str, ...]
-    fields: Mapping[str, Variable]
-    dtype: str
-    sharded: bool
-
-    @property
-    def n_shards(self) -> int:
-        """Shards of all replicates; they are numbered replicate by replicate."""
-        return self.replicates * self.grid.n_shards
-
-    @property
-    def n_points(self) -> int:
-        """Points of all replicates."""
-        return self.replicates * self.grid.n_points
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes of all variables, before compression."""
-        item = np.dtype(self.dtype).itemsize
-        per_point = len(self.metrics) * len(self.splits) + len(self.fields)
-        return self.n_points * per_point * item
-
-    def place(self, shard: int) -> tuple[int, Block]:
-        """The replicate and the block of a shard."""
-        replicate, within = divmod(shard, self.grid.n_shards)
-        return replicate, self.grid.shard(within)
-
-
-def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable]) -> Contents:
-    """What the store of a spec's scan holds, given the landscape's fields."""
-    return Contents(
-        grid=spec.grid(),
-        replicates=spec.replicates,
-        splits=spec.splits,
-        metrics=spec.metrics,
-        fields=fields,
-        dtype=spec.compute.dtype,
-        sharded=spec.shards is not None,
-    )
 
 
 def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) -> None:

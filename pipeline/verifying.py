@@ -10,12 +10,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.building import build_landscapes
+from pipeline.contents import Contents
 from pipeline.engine.reference import evaluate_reference
 from pipeline.ledger import Ledger
 from pipeline.locking import cache_of, locked
 from pipeline.manifest import StoredScan, check_same_landscapes, read_stored
 from pipeline.progress import Display, silent
-from pipeline.store import Contents, RegionFile
+from pipeline.store import RegionFile
 from schemas.layout import ShardStatus
 from tasks import TASKS
 from tasks.landscape import Landscape

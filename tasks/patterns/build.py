@@ -31,14 +31,16 @@ _TRAINING_VERSION = 1
 """Raised when the training changes, so that nothing older is taken from a cache."""
 _LEAST_LEVEL = 0.02
 """Least loss asked of Theorem 2 with cross-entropy, where 0 would need infinite outputs."""
+_MOST_RANGE = 10.0
+"""A T of a greater range is scaled: logits and outputs would be too large to learn."""
 _CHECKED_POINTS = 20_000
 _STEPS = {"function": 3000, "image": 6000, "array": 6000}
-_FREQUENCY = {"function": 6.0, "image": 24.0, "array": 24.0}
+_FREQUENCY = {"function": 10.0, "image": 70.0, "array": 24.0}
 
 
 @dataclass(frozen=True)
 class Scaling:
-    """target_loss = offset + scale·T: what of T was changed to fit the objective's range, and why."""
+    """target_loss = offset + scale·T: how T was made to fit the objective's range, and why."""
 
     scale: float
     offset: float
@@ -149,17 +151,18 @@ def _pattern(parameters: PatternParameters, context: BuildContext, *, blind: boo
 def _scaling(target: Target, loss: str, floor: float | None) -> Scaling:
     """The affine map from T to a loss that the objective can take."""
     low, high = target.range()
+    scale, reason = 1.0, "none was needed"
+    if high - low > _MOST_RANGE:
+        scale = 1.0 / (high - low)
+        reason = f"T ranges over {high - low:g}; the landscape over 1"
     if floor is not None:
-        shift = max(0.0, -low)
-        reason = "the constant a of Theorem 1: no loss is below the floor"
-        return Scaling(1.0, floor + shift, reason)
+        return Scaling(scale, floor - scale * min(0.0, low), f"{reason}; raised by the floor")
     least = _LEAST_LEVEL if loss == "cross_entropy" else 0.0
-    if low >= least:
-        return Scaling(1.0, 0.0, "none was needed")
-    reach = max(high, low + 1e-12)
-    top = max(reach, 2 * least)
-    scale = (top - least) / (reach - low)
-    return Scaling(scale, least - scale * low, f"a loss of {loss} reaches {least:g} at the least")
+    if scale * low >= least:
+        return Scaling(scale, 0.0, reason)
+    return Scaling(
+        scale, least - scale * low, f"{reason}; raised, for {loss} reaches {least:g} at the least"
+    )
 
 
 def _network(pattern: Pattern, *, blind: bool) -> PatternNetwork:
@@ -193,7 +196,6 @@ def _train(
         train(
             trained,
             example,
-            lambda h: pattern.wanted_loss(h).float(),
             z=context.z,
             schedule=schedule,
             generator=torch.Generator().manual_seed(context.seed + 2),

@@ -6,8 +6,10 @@ C = classes.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -38,16 +40,14 @@ class PatternNetwork(nn.Module):
         self.first: nn.Linear | nn.Conv2d
         if parameters.kind == "cnn":
             self.first = nn.Conv2d(1, parameters.channels, 3, padding=1)
-            self.pool: nn.Module = nn.Sequential(
-                nn.AdaptiveAvgPool2d(_POOLED_SIDE), nn.Flatten()
-            )
+            self.pool: nn.Module = nn.Sequential(nn.AdaptiveAvgPool2d(_POOLED_SIDE), nn.Flatten())
             widths = [parameters.channels * _POOLED_SIDE**2, *widths]
         else:
             self.first = nn.Linear(pixels, widths[0])
             self.pool = nn.Identity()
         self.activation = activation()
         layers: list[nn.Module] = []
-        for width_in, width_out in zip(widths, widths[1:], strict=False):
+        for width_in, width_out in itertools.pairwise(widths):
             layers += [nn.Linear(width_in, width_out), activation()]
         self.rest = nn.Sequential(*layers, nn.Linear(widths[-1], classes))
 
@@ -106,7 +106,8 @@ def make_network(
                 inputs = layer.weight[0].numel()
                 draw = torch.randn(layer.weight.shape, generator=generator)
                 layer.weight.copy_(draw * gain / math.sqrt(inputs))
-                layer.bias.zero_()
+                if layer.bias is not None:
+                    layer.bias.zero_()
         network.first.weight[: None if blind else z] = 0.0
         _spread(network, z, frequency, generator)
     return network
@@ -118,9 +119,7 @@ def _check_width(parameters: NetworkParameters, z: int, blind: bool) -> None:
     # Theorem 2 needs units that see the data, and a convolution more maps than coordinates.
     least = z if blind and parameters.kind == "mlp" else z + 1
     if width < least:
-        raise SpecError(
-            f"parameters.network.{field}: got {width}; {z} axes need {least} or more"
-        )
+        raise SpecError(f"parameters.network.{field}: got {width}; {z} axes need {least} or more")
 
 
 def _spread(network: PatternNetwork, z: int, frequency: float, generator: torch.Generator) -> None:
@@ -128,8 +127,7 @@ def _spread(network: PatternNetwork, z: int, frequency: float, generator: torch.
 
     Networks learn low frequencies first; without this a fine pattern would not be learnt.
     """
-    layer = network.rest[0]
-    assert isinstance(layer, nn.Linear)
+    layer = cast("nn.Linear", network.rest[0])
     copies = 1 if isinstance(network.first, nn.Linear) else _POOLED_SIDE**2
     slopes = torch.randn(layer.out_features, z, generator=generator) * frequency
     layer.weight[:, : z * copies] = slopes.repeat_interleave(copies, dim=1) / copies

@@ -63,14 +63,14 @@ class TrainingParameters(Parameters):
         None, description="Adam steps; 0 leaves the sub-network untrained; by default as T needs."
     )
     refinement: Annotated[int, Field(ge=0, strict=True)] = Field(
-        400, description="L-BFGS iterations after Adam (Theorem 1); none when steps is 0."
+        800, description="L-BFGS iterations after Adam (Theorem 1); none when steps is 0."
     )
     batch: Width = Field(1024, description="Coordinates h drawn for each Adam step.")
     learning_rate: PositiveFloat = Field(0.01, description="Of Adam, decaying to 0 as a cosine.")
     frequency: PositiveFloat | None = Field(
         None,
         description="Standard deviation of the first trained weights on h: higher for finer "
-        "patterns; by default 6 for functions and 24 for images and arrays.",
+        "patterns; by default 10 for functions, 70 for images, 24 for arrays.",
     )
 
 

@@ -24,14 +24,13 @@ SPLITS = ("train", "test", "other", "random", "shifted")
 _OTHER = {"digits": "mnist-subset", "mnist-subset": "digits"}
 
 
-def make_splits(
-    parameters: PatternParameters, names: Sequence[str], seed: int
-) -> dict[str, Split]:
+def make_splits(parameters: PatternParameters, names: Sequence[str], seed: int) -> dict[str, Split]:
     """The named splits; SpecError for a name that is not offered."""
     for name in names:
         if name not in SPLITS:
             raise SpecError(
-                f"splits: got {name!r}; expected some of {listing(SPLITS)}{suggestion(name, SPLITS)}"
+                f"splits: got {name!r}; expected some of {listing(SPLITS)}"
+                f"{suggestion(name, SPLITS)}"
             )
     data = DATA[parameters.data]()
     train, test = stratified(data, seed)

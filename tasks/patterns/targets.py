@@ -120,7 +120,7 @@ def _array(path: Path, z: int) -> Target:
             f"{_FIELD}.array: {path} has {values.ndim} dimensions; got {z} axes; give one for each"
         )
     if min(values.shape) < 2:
-        raise SpecError(f"{_FIELD}.array: {path} has shape {values.shape}; needs 2 or more along each")
+        raise SpecError(f"{_FIELD}.array: {path} has shape {values.shape}; expected 2 or more each")
     numbers = values.astype(np.float64)
     if not np.isfinite(numbers).all():
         raise SpecError(f"{_FIELD}.array: {path} holds NaN or infinite values; all must be finite")
@@ -141,13 +141,13 @@ def _sha256(content: bytes) -> str:
 
 
 def two_well(points: Floats) -> Floats:
-    """1 − exp(−‖u−c‖²/.1) − exp(−‖u+c‖²/.1), u = 2h−1, every cᵢ = ½ (Czarnecki et al. 2019, fig. 4).
+    """1 − exp(−‖u−c‖²/.1) − exp(−‖u+c‖²/.1), u = 2h−1, every cᵢ = ½.
 
-    Minimisers h = ¼ and ¾ in every coordinate.
+    Czarnecki et al. 2019, fig. 4. Minimisers h = ¼ and ¾ in every coordinate.
     """
     u = 2 * points - 1
     wells = [np.exp(-np.square(u + sign * 0.5).sum(axis=1) / 0.1) for sign in (-1, 1)]
-    return 1 - wells[0] - wells[1]
+    return np.asarray(1 - wells[0] - wells[1])
 
 
 def rastrigin(points: Floats) -> Floats:
@@ -156,15 +156,16 @@ def rastrigin(points: Floats) -> Floats:
     22.25 = 1.5² + 20 is its value at the corners, its greatest on this box.
     """
     x = 3 * points - 1.5
-    return (np.square(x) + 10 - 10 * np.cos(2 * np.pi * x)).mean(axis=1) / 22.25
+    value = (np.square(x) + 10 - 10 * np.cos(2 * np.pi * x)).mean(axis=1) / 22.25
+    return np.asarray(value)
 
 
 def rosenbrock(points: Floats) -> Floats:
-    """log(1 + Σ 100(x_{i+1} − x_i²)² + (1−x_i)²) over its value at x = −2, x = 4h−2; minimiser ¾."""
+    """log(1 + Σ 100(x_{i+1} − x_i²)² + (1−x_i)²) over its value at −2; x = 4h−2; minimiser ¾."""
     x = 4 * points - 2
     steep = 100 * np.square(x[:, 1:] - np.square(x[:, :-1])) + np.square(1 - x[:, :-1])
     greatest = math.log1p((points.shape[1] - 1) * 3609.0)
-    return np.log1p(steep.sum(axis=1)) / greatest
+    return np.asarray(np.log1p(steep.sum(axis=1)) / greatest)
 
 
 def ackley(points: Floats) -> Floats:
@@ -172,20 +173,20 @@ def ackley(points: Floats) -> Floats:
     x = 4 * points - 2
     radius = np.sqrt(np.square(x).mean(axis=1))
     waves = np.cos(2 * np.pi * x).mean(axis=1)
-    return (20 - 20 * np.exp(-0.2 * radius) + math.e - np.exp(waves)) / 8
+    return np.asarray((20 - 20 * np.exp(-0.2 * radius) + math.e - np.exp(waves)) / 8)
 
 
 def himmelblau(points: Floats) -> Floats:
     """log(1 + (x²+y−11)² + (x+y²−7)²)/log(891), (x, y) = 10h−5: four minimisers of value 0."""
     x, y = (10 * points - 5).T
     value = np.square(x**2 + y - 11) + np.square(x + y**2 - 7)
-    return np.log1p(value) / math.log(891.0)
+    return np.asarray(np.log1p(value) / math.log(891.0))
 
 
 def ripples(points: Floats) -> Floats:
     """(−φ² + sin(20φ)/5 + 1.2)/1.4, φ = 2h−1 (Czarnecki et al. 2019, fig. 4)."""
     phi = 2 * points[:, 0] - 1
-    return (-np.square(phi) + np.sin(20 * phi) / 5 + 1.2) / 1.4
+    return np.asarray((-np.square(phi) + np.sin(20 * phi) / 5 + 1.2) / 1.4)
 
 
 FUNCTIONS: Mapping[str, tuple[Callable[[Floats], Floats], tuple[int, ...] | None]] = {

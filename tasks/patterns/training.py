@@ -19,9 +19,7 @@ from tasks.registry import Progress
 Example: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Coordinates (P, z) → what the sub-network puts out there and what it should, both (P, C)."""
 
-_POOL = 65_536
-_STEPS_PER_POOL = 250
-_LEVELS = 32
+_MARGIN = 0.05
 _REFINEMENT_POINTS = 8_192
 _SHOWN_EVERY = 50
 STEP = "training the sub-network"
@@ -40,60 +38,50 @@ class Schedule:
 def train(
     parameters: list[nn.Parameter],
     example: Example,
-    level: Callable[[Tensor], Tensor],
     *,
     z: int,
     schedule: Schedule,
     generator: torch.Generator,
     progress: Progress,
 ) -> None:
-    """Minimise the mean squared difference of `example` over coordinates, by Adam then L-BFGS.
-
-    Half of the coordinates are uniform; the other half are drawn so that every level of T
-    (`level`, (P,)) is seen equally often: narrow wells would otherwise be missed.
-    """
+    """Minimise the mean squared difference of `example` over coordinates, by Adam then L-BFGS."""
     with _one_thread():
-        _adam(parameters, example, level, z, schedule, generator, progress)
+        _adam(parameters, example, z, schedule, generator, progress)
         if schedule.steps and schedule.refinement:
-            _refine(parameters, example, level, z, schedule, generator, progress)
+            _refine(parameters, example, z, schedule, generator, progress)
 
 
 def _adam(
     parameters: list[nn.Parameter],
     example: Example,
-    level: Callable[[Tensor], Tensor],
     z: int,
     schedule: Schedule,
     generator: torch.Generator,
     progress: Progress,
 ) -> None:
     optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate)
-    pool = _Pool(level, z, generator)
     for step in range(schedule.steps):
-        if step and step % _STEPS_PER_POOL == 0:
-            pool = _Pool(level, z, generator)
         for group in optimiser.param_groups:
             cosine = math.cos(math.pi * step / schedule.steps)
             group["lr"] = schedule.learning_rate * (1 + cosine) / 2
         optimiser.zero_grad()
-        outputs, wanted = example(pool.draw(schedule.batch))
+        outputs, wanted = example(_coordinates(schedule.batch, z, generator))
         loss = (outputs - wanted).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
         if (step + 1) % _SHOWN_EVERY == 0 or step + 1 == schedule.steps:
-            progress(STEP, step + 1, schedule.steps, f"squared error {float(loss):.2e}")
+            progress(STEP, step + 1, schedule.steps, f"squared error {loss.item():.2e}")
 
 
 def _refine(
     parameters: list[nn.Parameter],
     example: Example,
-    level: Callable[[Tensor], Tensor],
     z: int,
     schedule: Schedule,
     generator: torch.Generator,
     progress: Progress,
 ) -> None:
-    points = _Pool(level, z, generator).draw(_REFINEMENT_POINTS)
+    points = _coordinates(_REFINEMENT_POINTS, z, generator)
     done = 0
     optimiser = torch.optim.LBFGS(
         parameters,
@@ -113,7 +101,7 @@ def _refine(
         loss.backward()  # type: ignore[no-untyped-call]
         done = min(done + 1, schedule.refinement - 1)
         if done % _SHOWN_EVERY == 0:
-            note = f"squared error {float(loss):.2e}"
+            note = f"squared error {loss.item():.2e}"
             progress("refining the sub-network", done, schedule.refinement, note)
         return loss
 
@@ -121,30 +109,13 @@ def _refine(
     progress("refining the sub-network", schedule.refinement, schedule.refinement)
 
 
-class _Pool:
-    """Coordinates to draw from: uniform in the cube and on its faces, half of the weight by level."""
+def _coordinates(count: int, z: int, generator: torch.Generator) -> Tensor:
+    """Uniform coordinates (count, z), drawn a little wider than the cube and clamped to it.
 
-    def __init__(
-        self, level: Callable[[Tensor], Tensor], z: int, generator: torch.Generator
-    ) -> None:
-        # A little wider than the cube, then clamped, so that its faces are learnt too.
-        wide = torch.rand(_POOL, z, generator=generator) * 1.1 - 0.05
-        self._points = wide.clamp(0.0, 1.0)
-        values = level(self._points)
-        low, high = values.min(), values.max()
-        at = ((values - low) / (high - low).clamp(min=1e-12) * _LEVELS).long()
-        at = at.clamp(max=_LEVELS - 1)
-        rare = 1.0 / torch.bincount(at, minlength=_LEVELS).double()[at]
-        weight = rare / rare.sum() + 1.0 / _POOL
-        cumulative = weight.cumsum(0)
-        self._cumulative = cumulative / cumulative[-1]
-        self._generator = generator
-
-    def draw(self, count: int) -> Tensor:
-        """Coordinates (count, z), float32."""
-        where = torch.rand(count, generator=self._generator, dtype=torch.float64)
-        index = torch.searchsorted(self._cumulative, where).clamp(max=_POOL - 1)
-        return self._points[index]
+    A tenth of them lie on its faces along each axis, which would otherwise be learnt worst.
+    """
+    wide = torch.rand(count, z, generator=generator) * (1 + 2 * _MARGIN) - _MARGIN
+    return wide.clamp(0.0, 1.0)
 
 
 @contextmanager
