@@ -34,7 +34,7 @@ TASKS = {
             source=f"{_CZARNECKI}, Theorem 1",
             parameters="tasks.patterns.parameters:PatternParameters",
             build="tasks.patterns.build:build_theorem1",
-            claims=None,
+            claims="tasks.patterns.claims:theorem1_claims",
         ),
         Task(
             name="pattern-theorem2",
@@ -43,7 +43,7 @@ TASKS = {
             source=f"{_CZARNECKI}, Theorem 2",
             parameters="tasks.patterns.parameters:PatternParameters",
             build="tasks.patterns.build:build_theorem2",
-            claims=None,
+            claims="tasks.patterns.claims:theorem2_claims",
         ),
     )
 }
@@ -55,7 +55,7 @@ STUDIES = {
         StudyEntry(
             name="patterns",
             summary="Every low-dimensional pattern occurs in a loss surface; which ones transfer.",
-            module="tasks.patterns.claims:patterns_study",
+            module="tasks.patterns.study:patterns_study",
         ),
     )
 }

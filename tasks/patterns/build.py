@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,9 @@ def build_theorem1(parameters: PatternParameters, context: BuildContext) -> Land
         excess = (pattern.wanted_loss(h) - marginal.floor).clamp(min=0.0)
         return network.of_coordinates(h), marginal.preimage(excess).float()
 
-    _train(pattern, network, list(network.rest.parameters()), example, "theorem 1")
+    _train(
+        pattern, network, list(network.rest.parameters()), example, "theorem 1", _schedule(pattern)
+    )
     known = {
         f"predicted_{split}": FieldVariable(
             PredictedDifference(_double(network), pattern.marginals[split], marginal),
@@ -126,7 +128,9 @@ def build_theorem2(parameters: PatternParameters, context: BuildContext) -> Land
         wanted = sample_preimage(parameters.loss, pattern.wanted_loss(h), labels, CLASSES)
         return network.after_first(_with_coordinates(seen[samples], h)), wanted.float()
 
-    _train(pattern, network, list(network.rest.parameters()), example, "theorem 2")
+    # L-BFGS needs a fixed objective, and here each call draws other samples.
+    adam_only = replace(_schedule(pattern), refinement=0)
+    _train(pattern, network, list(network.rest.parameters()), example, "theorem 2", adam_only)
     return _landscape(pattern, network, {}, None, section_floor=None)
 
 
@@ -185,10 +189,10 @@ def _train(
     trained: list[nn.Parameter],
     example: Callable[[Tensor], tuple[Tensor, Tensor]],
     theorem: str,
+    schedule: Schedule,
 ) -> None:
     """Train in place, or load what the same training gave before."""
     context = pattern.context
-    schedule = _schedule(pattern)
     if not context.train or schedule.steps == 0:
         return
 
