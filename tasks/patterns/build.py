@@ -91,9 +91,8 @@ def build_theorem1(parameters: PatternParameters, context: BuildContext) -> Land
         excess = (pattern.wanted_loss(h) - marginal.floor).clamp(min=0.0)
         return network.of_coordinates(h), marginal.preimage(excess).float()
 
-    _train(
-        pattern, network, list(network.rest.parameters()), example, "theorem 1", _schedule(pattern)
-    )
+    trained = list(network.rest.parameters())
+    _train(pattern, network, trained, example, "theorem 1", _schedule(pattern))
     known = {
         f"predicted_{split}": FieldVariable(
             PredictedDifference(_double(network), pattern.marginals[split], marginal),

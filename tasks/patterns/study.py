@@ -1,4 +1,4 @@
-"""The study `patterns`: Theorems 1 and 2 of Czarnecki et al. 2019 (arXiv:1912.07559) on real data."""
+"""The study `patterns`: Theorems 1 and 2 of Czarnecki et al. 2019, arXiv:1912.07559."""
 
 from __future__ import annotations
 
@@ -19,15 +19,16 @@ def patterns_study(quick: bool) -> Study:
     specs = {name: parse_spec(raw, f"study patterns, {name}") for name, raw in scans.items()}
     return Study(
         name="patterns",
-        summary="Every low-dimensional pattern occurs in the loss surface of a network (Theorem 1), "
-        "even near its global minimum (Theorem 2); the first kind transfers, the second does not.",
+        summary="Every low-dimensional pattern occurs in the loss surface of a network (Theorem "
+        "1), even near its global minimum (Theorem 2); the first kind transfers, the second does "
+        "not.",
         scans=specs,
         claims=(*_theorem1(specs), *_theorem2(), *_controls()),
     )
 
 
 def _scan(
-    task: str, num: int, z: int = 2, *, splits: tuple[str, ...] = ELSEWHERE, **parameters: Any
+    task: str, num: int, z: int = 2, *, splits: tuple[str, ...] = ELSEWHERE, **parameters: object
 ) -> dict[str, Any]:
     axes = {f"h{axis + 1}": {**_UNIT, "num": num} for axis in range(z)}
     parameters = {"target": _WELLS, **parameters}
@@ -38,7 +39,6 @@ def _full_scans() -> dict[str, dict[str, Any]]:
     first, second = "pattern-theorem1", "pattern-theorem2"
     net = {"hidden": [32, 64, 64]}
     wide = {"hidden": [128, 128, 128]}
-    mnist = {"data": "mnist-subset"}
     pair = ("train", "test")
     return {
         "theorem1": _scan(first, 256, network=net),
@@ -51,7 +51,7 @@ def _full_scans() -> dict[str, dict[str, Any]]:
         "theorem1-cnn": _scan(
             first, 48, splits=pair, network={"kind": "cnn", "channels": 8, "hidden": [64, 64]}
         ),
-        "theorem1-mnist": _scan(first, 32, splits=pair, network=net, **mnist),
+        "theorem1-mnist": _scan(first, 32, splits=pair, network=net, data="mnist-subset"),
         "untrained": _scan(first, 64, splits=pair, network=net, training={"steps": 0}),
         "theorem2": _scan(second, 48, network=wide, splits=("train", "test", "other", "random")),
         "theorem2-mse": _scan(second, 32, network=wide, splits=pair, loss="mse"),
@@ -68,10 +68,10 @@ def _quick_scans() -> dict[str, dict[str, Any]]:
         ),
         "theorem2": _scan(
             "pattern-theorem2",
-            16,
+            17,
             splits=("train", "test", "other", "random"),
             network={"hidden": [96, 96, 96]},
-            training={"steps": 1200},
+            training={"steps": 2000, "batch": 768},
         ),
     }
     return {name: {**raw, "compute": {"workers": 0}} for name, raw in scans.items()}
@@ -122,22 +122,22 @@ def _theorem2() -> list[Claim]:
 def _controls() -> list[Claim]:
     return [
         claims.contains_smooth(
-            "untrained", "T, with an untrained sub-network,", control=True, label="untrained"
+            "untrained", "T, with an untrained sub-network,", control=True, name="untrained"
         ),
         claims.transfers_plainly(
             "theorem1",
             "shifted",
             "a test set with a shifted label marginal",
             control=True,
-            label="shifted-marginal",
+            name="shifted-marginal",
         ),
-        claims.near_global("theorem1", control=True, label="theorem2-claim-on-theorem1-net"),
-        claims.little_to_gain("theorem1", control=True, label="theorem1-net-has-much-to-gain"),
+        claims.near_global("theorem1", control=True, name="theorem2-claim-on-theorem1-net"),
+        claims.little_to_gain("theorem1", control=True, name="theorem1-net-has-much-to-gain"),
         claims.transfers_plainly(
             "theorem2",
             "random",
             "random inputs, for Theorem 2's net",
             control=True,
-            label="theorem2-transfers",
+            name="theorem2-transfers",
         ),
     ]
