@@ -89,7 +89,7 @@ def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor], display: Dis
 
     before = float("inf")
     for step in range(0, _STEPS, _STEPS_PER_CALL):
-        now = float(optimiser.step(closure))  # type: ignore[no-untyped-call]
+        now = optimiser.step(closure).item()  # type: ignore[no-untyped-call]
         done = step + _STEPS_PER_CALL
         display(STEP, done, _STEPS, f"loss {now:.4g}")
         if not now < before:

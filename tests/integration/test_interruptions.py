@@ -1,0 +1,148 @@
+"""A real scan through the command line: killed and continued, it holds the same bits."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+import xarray as xr
+import yaml
+
+from pipeline.ledger import Ledger
+from pipeline.verifying import verify
+
+SPEC = {
+    "task": "pattern-theorem1",
+    "parameters": {
+        "target": {"function": "two-well"},
+        "network": {"hidden": [32, 48, 48]},
+        "training": {"steps": 150, "refinement": 0},
+    },
+    "axes": {name: {"start": 0, "stop": 1, "num": 48} for name in ("h1", "h2")},
+    "chunks": {"h1": 6, "h2": 8},
+    "metrics": ["loss", "accuracy"],
+}
+SHARDS = 48
+RUN = "from pipeline.running import run; import sys; run(sys.argv[1])"
+
+
+def write_spec(folder, workers):
+    spec = {**SPEC, "compute": {"workers": workers}, "store": str(folder / "scan.zarr")}
+    path = folder / "scan.yaml"
+    path.write_text(yaml.safe_dump(spec))
+    return path
+
+
+def start(*arguments):
+    return subprocess.Popen(
+        [sys.executable, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process):
+    out, err = process.communicate(timeout=200)
+    return process.returncode, out, err
+
+
+def wait_for(store, done, process):
+    """Until the ledger holds that many shards, or the process has ended."""
+    while process.poll() is None:
+        try:
+            if Ledger(store, writable=False).counts().done >= done:
+                return
+        except (FileNotFoundError, KeyError):
+            pass
+        time.sleep(0.05)
+    pytest.fail(f"the run ended too early: {finish(process)}")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The scan with two workers, never disturbed."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    code, _, err = finish(start("-c", RUN, write_spec(folder, 2)))
+    assert code == 0, err
+    return xr.open_zarr(folder / "scan.zarr").load()
+
+
+def assert_same_bits(store, expected):
+    found = xr.open_zarr(store).load()
+    for name in expected.variables:
+        assert found[name].values.tobytes() == expected[name].values.tobytes(), name
+    assert set(found.variables) == set(expected.variables)
+    assert verify(store, points=8).ok
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_number_of_workers_changes_no_bit(tmp_path, undisturbed, workers):
+    code, _, err = finish(start("-c", RUN, write_spec(tmp_path, workers)))
+    assert code == 0, err
+    assert_same_bits(tmp_path / "scan.zarr", undisturbed)
+
+
+def test_a_killed_driver_is_continued(tmp_path, undisturbed):
+    spec, store = write_spec(tmp_path, 2), tmp_path / "scan.zarr"
+    process = start("-c", RUN, spec)
+    wait_for(store, SHARDS // 4, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert Ledger(store, writable=False).counts().pending > 0
+    # The killed driver's workers may still be writing.
+    code, _, err = finish(start("-m", "pipeline.cli", "resume", store))
+    assert code == 1, err  # so short a training does not bring the pattern in
+    assert "REFUTED" not in err
+    assert_same_bits(store, undisturbed)
+
+
+def test_a_killed_worker_is_replaced(tmp_path, undisturbed):
+    spec, store = write_spec(tmp_path, 2), tmp_path / "scan.zarr"
+    process = start("-c", RUN, spec)
+    wait_for(store, 1, process)
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if child.name().startswith("ray::ActorWorker") or "ActorWorker" in " ".join(child.cmdline())
+    ]
+    assert workers
+    workers[0].kill()
+    code, _, err = finish(process)
+    assert code == 0, err
+    assert_same_bits(store, undisturbed)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(tmp_path, undisturbed, number, code):
+    spec, store = write_spec(tmp_path, 1), tmp_path / "scan.zarr"
+    process = start("-m", "pipeline.cli", "run", spec)
+    wait_for(store, 2, process)
+    process.send_signal(number)
+    ended, out, err = finish(process)
+    assert ended == code, err
+    last = err.strip().splitlines()[-1]
+    assert f"continue with: cartograd resume {store}" in last
+    assert "Traceback" not in err
+    assert out == ""
+    kept = Ledger(store, writable=False).counts()
+    assert 0 < kept.done < SHARDS
+    assert finish(start("-c", RUN, spec))[0] == 0
+    assert_same_bits(store, undisturbed)
+
+
+def test_status_and_json_of_a_run(tmp_path):
+    spec, store = write_spec(tmp_path, 0), tmp_path / "scan.zarr"
+    code, out, err = finish(start("-m", "pipeline.cli", "run", spec, "--json"))
+    document = json.loads(out)
+    assert code == 1, err
+    assert document["state"] == "complete"
+    assert {verdict["verdict"] for verdict in document["verdicts"]} == {"holds", "refuted"}
+    code, out, _ = finish(start("-m", "pipeline.cli", "status", store, "--json"))
+    shards = {"done": SHARDS, "failed": 0, "pending": 0}
+    assert json.loads(out) == {"state": "complete", "points": 48 * 48, "shards": shards}
+    code, out, err = finish(start("-m", "pipeline.cli", "run", spec))
+    assert "complete, nothing left to scan" in err
