@@ -52,7 +52,8 @@ def test_named_functions_lie_in_the_unit_interval(name):
     dimensions = FUNCTIONS[name][1] or (1, 2, 3, 4)
     for z in dimensions[:4]:
         low, high = target({"function": name}, z).range()
-        assert low >= -1e-8
+        # The paper's two wells overlap: T(h*) = −e^{−10} for z = 1.
+        assert low >= -1e-4
         assert high <= 1 + 1e-12
 
 
@@ -62,8 +63,8 @@ def test_two_well_is_the_papers(z):
     h = np.array([[0.25] * z, [0.75] * z, [0.5] * z])
     u = 2 * h - 1
     expected = 1 - sum(np.exp(-np.square(u - s * 0.5).sum(axis=1) / 0.1) for s in (-1, 1))
-    np.testing.assert_allclose(wells(h), expected, rtol=1e-12)
-    assert wells(h[:1]) == wells(mesh(z, 9)).min()
+    np.testing.assert_allclose(wells(h), expected, rtol=1e-12, atol=1e-14)
+    assert wells(h[:1]) == pytest.approx(wells(mesh(z, 9)).min(), abs=1e-14)
 
 
 def test_a_target_is_not_defined_outside_the_cube():
@@ -78,7 +79,7 @@ def test_an_image_stands_upright(tmp_path):
     shown = target({"image": "corner.png"}, 2, tmp_path)
     corners = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
     assert shown(corners).tolist() == [1.0, 0.0, 0.0, 0.0]
-    assert list(shown.sources.values())[0]
+    assert len(next(iter(shown.sources.values()))) == 64
 
 
 @given(z=st.integers(1, 4), seed=st.integers(0, 99))
@@ -226,9 +227,8 @@ def test_training_is_the_same_bits_twice_and_leaves_the_global_generator_alone(t
     for name, tensor in one.section.origin.items():
         assert torch.equal(tensor, two.section.origin[name])
     other = build_theorem1(brief(), BuildContext(z=2, seed=1, splits=("train",)))
-    assert not torch.equal(
-        one.section.origin["rest.0.weight"], other.section.origin["rest.0.weight"]
-    )
+    weights = [landscape.section.origin["rest.0.weight"] for landscape in (one, other)]
+    assert not torch.equal(*weights)
 
 
 def test_a_trained_network_is_kept_and_a_damaged_one_trained_again(tmp_path):
