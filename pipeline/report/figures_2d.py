@@ -34,24 +34,31 @@ def figures(view: View) -> list[Picture]:
 
 
 def surfaces(view: View) -> Picture:
-    """The target beside the surface of every split."""
+    """The target beside the surface of every split, and of two splits their difference."""
     panels = loss_panels(view)
-    names = style.listed([panel.title for panel in panels])
     shared = len({id(panel.scale) for panel in panels}) == 1
+    shown, columns = panels, 3
+    if len(view.splits) == 2:
+        first, second = view.splits
+        change = view.loss(second) - view.loss(first)
+        scale = style.diverging(change)
+        shown = [*panels, *_diverging_panels([f"{second} − {first}"], [change], scale)]
+        columns = len(shown)
+    names = style.listed([panel.title for panel in shown])
     return Picture(
         name="surfaces",
         title="The surfaces",
         caption=style.sentences(
             f"Mean loss{view.units('loss')} over the grid, {names}, with contour lines. Each mark "
             "is the grid point where that surface is least.",
-            "All panels share one colour scale."
+            "The losses share one colour scale."
             if shared
             else "The target has a colour scale of its own.",
-            *dict.fromkeys(panel.scale.words for panel in panels),
-            style.grey_words([panel.field for panel in panels]),
+            *dict.fromkeys(panel.scale.words for panel in shown),
+            style.grey_words([panel.field for panel in shown]),
         ),
         alt=f"Colour maps of {names} over {style.listed(view.axes)}",
-        figure=mosaic(view, panels, "loss" + view.units("loss")),
+        figure=mosaic(view, shown, "loss" + view.units("loss"), columns),
     )
 
 

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+import xarray as xr
 
 JOIN = """
 import sys
@@ -132,3 +133,43 @@ def test_an_interrupt_ends_the_following_and_not_the_job(two_node_cluster, proje
     stop = ("-m", "ray.scripts.scripts", "job", "stop", "--address", two_node_cluster.dashboard)
     code, out, err = outcome(two_node_cluster.start(*stop, job))
     assert "was stopped" in out + err  # so it ran until then
+
+
+SCAN = """
+task: pattern-theorem1
+parameters:
+  target: {function: two-well}
+  training: {steps: 0}
+axes:
+  x: {start: 0, stop: 1, num: 60}
+  y: {start: 0, stop: 1, num: 50}
+chunks: {x: 6, y: 5}
+compute: {workers: 2}
+"""
+
+RUN = """
+import sys
+from pathlib import Path
+from pipeline.running import run
+from schemas import load_spec
+
+spec = load_spec(Path(sys.argv[1]), (f"store={sys.argv[2]}", f"compute.workers={sys.argv[3]}"))
+run(spec, address=sys.argv[4] if len(sys.argv) > 4 else None)
+"""
+
+
+def test_a_scan_runs_over_both_nodes_and_says_the_same(two_node_cluster, tmp_path):
+    from pipeline.ledger import Ledger
+    from pipeline.verifying import verify
+    from schemas.layout import ShardStatus
+
+    spec, both, alone = (tmp_path / name for name in ("scan.yaml", "both.zarr", "alone.zarr"))
+    spec.write_text(SCAN)
+    for store, rest in ((both, (2, two_node_cluster.address)), (alone, (0,))):
+        code, _, err = outcome(two_node_cluster.start("-c", RUN, spec, store, *rest))
+        assert code == 0, err
+    # Each node has one CPU, so two workers are one on each.
+    workers = {report.worker for report in Ledger(both).reports(ShardStatus.DONE)}
+    assert workers == {0, 1}
+    assert verify(both, points=8).ok
+    xr.testing.assert_equal(*(xr.open_zarr(store).load() for store in (both, alone)))
