@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
-from pipeline.engine.evaluator import Floats, load_origin
+from pipeline.engine.contract import Floats, load_origin
 from pipeline.progress import Display, silent
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.contents import Contents, scan_contents
-from pipeline.engine.evaluator import EngineChoice
+from pipeline.engine.contract import EngineChoice
 from pipeline.planning import Plan
 from pipeline.shipping import landscape_hash
 from pipeline.store import Location, read_manifest

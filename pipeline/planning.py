@@ -15,15 +15,12 @@ import torch
 from pipeline.building import build_landscapes
 from pipeline.contents import Contents, scan_contents
 from pipeline.devices import local_device, local_workers
-from pipeline.engine.evaluator import (
-    EngineChoice,
-    activation_numbers,
-    choose_engine,
-    make_evaluator,
-)
+from pipeline.engine.choice import choose_engine, make_evaluator
+from pipeline.engine.contract import EngineChoice, activation_numbers
 from schemas.errors import PlanError
+from schemas.files import load_spec
 from schemas.layout import Variable
-from schemas.scan import ScanSpec, load_spec
+from schemas.scan import ScanSpec
 from tasks import TASKS, normalised
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk

@@ -26,8 +26,9 @@ from pipeline.shipping import Packed, pack
 from pipeline.store import Location, create, exists
 from pipeline.worker import Assignment
 from schemas.errors import Interrupted, ScanIncomplete, listing
+from schemas.files import load_spec
 from schemas.layout import ShardStatus
-from schemas.scan import ScanSpec, load_spec
+from schemas.scan import ScanSpec
 from tasks import TASKS, normalised
 from tasks.landscape import Landscape
 

@@ -19,7 +19,7 @@ from urllib.request import urlopen
 
 from pipeline.cluster import HOW_TO_AUTHENTICATE, one_line
 from schemas.errors import InputError, Interrupted, WorkError
-from schemas.scan import load_spec
+from schemas.files import load_spec
 
 if TYPE_CHECKING:
     from ray.job_submission import JobSubmissionClient

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.engine.evaluator import Evaluator, Floats, Values, make_evaluator
+from pipeline.engine.choice import make_evaluator
+from pipeline.engine.contract import Evaluator, Floats, Values
 from pipeline.ledger import ShardReport
 from pipeline.planning import Plan
 from pipeline.shipping import Packed, unpack

@@ -15,8 +15,9 @@ from schemas.errors import (
     StoreMismatch,
     WorkError,
 )
+from schemas.files import load_spec
 from schemas.grid import Block, Grid, LinearAxis, LogAxis, ValuesAxis
-from schemas.scan import Compute, ScanSpec, load_spec, parse_spec
+from schemas.scan import Compute, ScanSpec, parse_spec
 from schemas.study import Claim, Outcome, Study, Verdict
 
 __all__ = [

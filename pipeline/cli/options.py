@@ -40,7 +40,7 @@ def ray_options(command: Command) -> Command:
 
 def read_spec(path: Path, overrides: tuple[str, ...]) -> ScanSpec:
     """The spec in a file, with its overrides."""
-    from schemas.scan import load_spec
+    from schemas.files import load_spec
 
     return load_spec(path, overrides)
 

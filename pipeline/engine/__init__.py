@@ -3,6 +3,7 @@
 `reference` is slow, float64 and obviously right; every other path is judged by it.
 """
 
-from pipeline.engine.evaluator import EngineChoice, Evaluator, choose_engine, make_evaluator
+from pipeline.engine.choice import choose_engine, make_evaluator
+from pipeline.engine.contract import EngineChoice, Evaluator
 
 __all__ = ["EngineChoice", "Evaluator", "choose_engine", "make_evaluator"]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from pipeline.engine.evaluator import EngineChoice, Floats, Values
+from pipeline.engine.contract import EngineChoice, Floats, Values
 from tasks.objective import ClosedForm
 from tasks.section import Section
 

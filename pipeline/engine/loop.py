@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.engine.evaluator import EngineChoice, Floats, Values, as_module_input, load_origin
+from pipeline.engine.contract import EngineChoice, Floats, Values, as_module_input, load_origin
 from tasks.objective import EmpiricalRisk, Split, accuracy
 from tasks.section import Section
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
-from pipeline.engine.evaluator import Floats, Values
+from pipeline.engine.contract import Floats, Values
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, accuracy
 

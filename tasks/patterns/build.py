@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from tasks.cache import cached, tensor_hash
 from tasks.landscape import FieldVariable, Floats, Landscape
 from tasks.objective import EmpiricalRisk, Split, loss_named
+from tasks.patterns.fields import LossOfCoordinates, PredictedDifference, Scaling, TargetLoss
 from tasks.patterns.network import PatternNetwork, make_network
 from tasks.patterns.parameters import PatternParameters
 from tasks.patterns.preimage import Marginal, marginal_of, sample_preimage
@@ -36,19 +37,6 @@ _MOST_RANGE = 10.0
 _CHECKED_POINTS = 20_000
 _STEPS = {"function": 3000, "image": 6000, "array": 6000}
 _FREQUENCY = {"function": 10.0, "image": 70.0, "array": 24.0}
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """target_loss = offset + scale·T: how T was made to fit the objective's range, and why."""
-
-    scale: float
-    offset: float
-    reason: str
-
-    def __call__(self, values: Floats) -> Floats:
-        """The loss that stands for values of T, any shape."""
-        return self.offset + self.scale * values
 
 
 @dataclass(frozen=True)
@@ -284,43 +272,3 @@ def _facts(pattern: Pattern, loss_of: Callable[[Floats], Floats] | None) -> dict
 
 def _double(network: PatternNetwork) -> PatternNetwork:
     return copy.deepcopy(network).double().eval().requires_grad_(False)
-
-
-@dataclass(frozen=True)
-class TargetLoss:
-    """target_loss at points (P, z), (P,)."""
-
-    target: Target
-    scaling: Scaling
-
-    def __call__(self, points: Floats) -> Floats:
-        """Values at points; NaN outside the cube."""
-        return self.scaling(self.target(points))
-
-
-@dataclass(frozen=True)
-class LossOfCoordinates:
-    """σ(q(h)) at points (P, z), from the sub-network and the label marginal alone, float64."""
-
-    network: PatternNetwork
-    marginal: Marginal
-
-    def __call__(self, points: Floats) -> Floats:
-        """Values (P,)."""
-        with torch.no_grad():
-            outputs = self.network.of_coordinates(torch.from_numpy(points))
-            return np.asarray(self.marginal.sigma(outputs).numpy())
-
-
-@dataclass(frozen=True)
-class PredictedDifference:
-    """σ_split(q(h)) − σ_train(q(h)) at points (P, z), float64."""
-
-    network: PatternNetwork
-    marginal: Marginal
-    train_marginal: Marginal
-
-    def __call__(self, points: Floats) -> Floats:
-        """Values (P,)."""
-        there = LossOfCoordinates(self.network, self.marginal)(points)
-        return there - LossOfCoordinates(self.network, self.train_marginal)(points)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.engine import choose_engine, make_evaluator
-from pipeline.engine.evaluator import EngineChoice
+from pipeline.engine.contract import EngineChoice
 from pipeline.engine.reference import evaluate_reference
 from pipeline.shipping import landscape_hash, pack, unpack
 from pipeline.verifying import TOLERANCE, relative_difference

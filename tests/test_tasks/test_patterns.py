@@ -14,7 +14,8 @@ from schemas import SpecError
 from schemas.grid import LinearAxis
 from tasks import BuildContext
 from tasks.data import class_counts, digits, mnist_subset, stratified, with_label_counts
-from tasks.patterns.build import LossOfCoordinates, build_theorem1, build_theorem2
+from tasks.patterns.build import build_theorem1, build_theorem2
+from tasks.patterns.fields import LossOfCoordinates
 from tasks.patterns.parameters import PatternParameters, TargetParameters
 from tasks.patterns.preimage import (
     CrossEntropyMarginal,

@@ -1,31 +1,23 @@
-"""The contract of an evaluator, and the choice of one for a landscape.
+"""The contract of an evaluator, and what evaluators share.
 
 Shape legend: P = points, S = splits, z = axes, N = samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from schemas.errors import SpecError, listing, suggestion
-from tasks.objective import ClosedForm, EmpiricalRisk
-
-if TYPE_CHECKING:
-    from tasks.landscape import Landscape
+from tasks.objective import EmpiricalRisk
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = dict[str, Floats]
-
-# Activations of one block of samples should stay in a core's cache; on a GPU they should fill it.
-_BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
-_LEAST_BLOCK = 64
 
 
 class Evaluator(Protocol):
@@ -60,46 +52,6 @@ class EngineChoice:
     def torch_dtype(self) -> torch.dtype:
         """The dtype of the evaluation."""
         return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
-
-
-def choose_engine(landscape: Landscape, device: str, dtype: str, threads: int) -> EngineChoice:
-    """The engine for a landscape, from its shapes alone."""
-    if isinstance(landscape.objective, ClosedForm):
-        return EngineChoice("closed-form", device, dtype, threads, None)
-    width = torch.empty((), dtype=getattr(torch, dtype)).element_size()
-    per_sample = activation_numbers(landscape.objective) * width
-    block = max(_LEAST_BLOCK, _BLOCK_BYTES[device] // max(per_sample, 1))
-    return EngineChoice("loop", device, dtype, threads, block)
-
-
-def make_evaluator(
-    landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
-) -> Evaluator:
-    """The evaluator that a choice names; SpecError when a split or metric is not on offer."""
-    check_offer(landscape, splits, metrics)
-    torch.set_num_threads(choice.threads)
-    if isinstance(landscape.objective, ClosedForm):
-        from pipeline.engine.closed_form import ClosedFormEvaluator
-
-        return ClosedFormEvaluator(landscape.objective, landscape.section, splits, choice)
-    from pipeline.engine.loop import LoopEvaluator
-
-    return LoopEvaluator(landscape.objective, landscape.section, splits, metrics, choice)
-
-
-def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[str]) -> None:
-    """SpecError unless the landscape offers these splits and metrics."""
-    objective = landscape.objective
-    closed = isinstance(objective, ClosedForm)
-    offered = objective.functions if isinstance(objective, ClosedForm) else objective.splits
-    for split in splits:
-        if split not in offered:
-            raise SpecError(
-                f"splits: got {split!r}; expected some of {listing(offered)}"
-                f"{suggestion(split, offered)}"
-            )
-    if closed and "accuracy" in metrics:
-        raise SpecError("metrics: got 'accuracy'; a closed form has a loss only; use [loss]")
 
 
 def activation_numbers(objective: EmpiricalRisk) -> int:
