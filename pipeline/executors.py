@@ -170,28 +170,48 @@ class RayExecutor:
         actor.per_call = max(1, min(_MOST_SHARDS_PER_CALL, wanted, actor.per_call * 2))
 
     def _bury(self, actor: _Actor, death: Exception) -> Iterator[ShardReport]:
-        """Replace a dead actor; its first call is charged, the ones behind it are not."""
+        """Replace a dead actor; the first call it did not finish is charged, later ones are not."""
         if not actor.ready:
             self._failed_starts += 1
             if self._failed_starts > _FAILED_STARTS_ALLOWED + self._assignment.plan.workers:
                 raise WorkError(f"workers die before they are ready: {_reason(death)}")
-        calls = list(actor.calls.values())
         for owned in [ref for ref, owner in self._owners.items() if owner is actor]:
             del self._owners[owned]
         self._ray.kill(actor.handle)
         self._actors[self._actors.index(actor)] = self._start()
-        for position, call in enumerate(calls):
-            alone = position == 0 and len(call.shards) == 1
-            for shard, attempt in call.shards:
-                if not alone:
-                    self._again.append((shard, attempt))
-                elif attempt <= self._retries:
-                    self._again.append((shard, attempt + 1))
-                else:
-                    error = f"the worker died on it {attempt} times: {_reason(death)}"
-                    yield ShardReport(
-                        shard, ShardStatus.FAILED, attempt, worker=actor.number, error=error
-                    )
+        unfinished: list[_Call] = []
+        for reference, call in actor.calls.items():
+            # A call may have ended well before the death, and its reports not been looked at yet.
+            reports = None if unfinished else self._finished(reference)
+            if reports is None:
+                unfinished.append(call)
+            else:
+                yield from reports
+        for position, call in enumerate(unfinished):
+            yield from self._again_or_failed(call, actor, death, to_blame=position == 0)
+
+    def _finished(self, reference: Any) -> list[ShardReport] | None:  # noqa: ANN401 - an ObjectRef
+        try:
+            reports: list[ShardReport] = self._ray.get(reference, timeout=_LOOK_SECONDS)
+        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
+            return None
+        return reports
+
+    def _again_or_failed(
+        self, call: _Call, actor: _Actor, death: Exception, *, to_blame: bool
+    ) -> Iterator[ShardReport]:
+        # In a call of several shards it is not known which one it was.
+        charged = to_blame and len(call.shards) == 1
+        for shard, attempt in call.shards:
+            if not charged:
+                self._again.append((shard, attempt))
+            elif attempt <= self._retries:
+                self._again.append((shard, attempt + 1))
+            else:
+                error = f"the worker died on it {attempt} times: {_reason(death)}"
+                yield ShardReport(
+                    shard, ShardStatus.FAILED, attempt, worker=actor.number, error=error
+                )
 
     def _replace_silent(self) -> None:
         """Kill actors whose running call is overdue; their death then arrives as any other."""

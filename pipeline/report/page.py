@@ -165,7 +165,9 @@ def _explorer(view: View) -> Explorer | None:
 def save(picture: Picture, out: Path) -> Shown:
     """Write a picture's PNG, and return it as the page holds it."""
     buffer = io.BytesIO()
-    picture.figure.savefig(buffer, format="png", dpi=RESOLUTION)
+    picture.figure.savefig(
+        buffer, format="png", dpi=RESOLUTION, bbox_inches="tight", pad_inches=0.1
+    )
     (out / f"{picture.name}.png").write_bytes(buffer.getvalue())
     width, height = _size(buffer.getvalue())
     return Shown(
