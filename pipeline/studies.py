@@ -13,6 +13,9 @@ from pipeline.report import write_study_report
 from pipeline.running import run
 from schemas.study import Study, Verdict
 
+# The figure that shows a scan as a whole, for one axis, two, and more.
+_FIGURES = ("curves.png", "surfaces.png", "cuts_train.png")
+
 
 @dataclass(frozen=True)
 class StudyResult:
@@ -55,9 +58,9 @@ def run_study(
         run(spec.model_copy(update={"store": str(store)}), display=shown)
         page = conclude(store, display=shown).report
         scans[name] = open_scan(store)
-        first = next(iter(sorted(page.parent.glob("*.png"))), None)
-        if first is not None:
-            figures[name] = first
+        for path in (page.parent / figure for figure in _FIGURES):
+            if path.exists():
+                figures[name] = path
     verdicts = tuple(claim.judge(scans) for claim in study.claims)
     drawn = {v.claim: figures[v.figure] for v in verdicts if v.figure in figures}
     page = write_study_report(study.name, study.summary, verdicts, drawn, place / "report")
