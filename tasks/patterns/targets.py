@@ -20,6 +20,7 @@ from tasks.patterns.parameters import TargetParameters
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 _FIELD = "parameters.target"
+_RANGE_POINTS = 18
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,19 @@ class Target:
         return values
 
     def range(self) -> tuple[float, float]:
-        """Least and greatest value, on a lattice of about 2^18 points that includes the corners."""
-        side = max(2, round(2 ** (18 / self.z)) | 1)
-        axes = [np.linspace(0, 1, side)] * self.z
-        lattice = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, self.z)
-        values = self.function(lattice)
+        """Least and greatest value: exact for samples, otherwise on about 2^18 points.
+
+        The points are a lattice with the corners, or random where even three a side are too many.
+        """
+        if isinstance(self.function, Sampled):
+            return float(self.function.values.min()), float(self.function.values.max())
+        side = round(2 ** (_RANGE_POINTS / self.z)) | 1
+        if side**self.z <= 4 * 2**_RANGE_POINTS:
+            axes = [np.linspace(0, 1, side)] * self.z
+            points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, self.z)
+        else:
+            points = np.random.default_rng(0).random((2**_RANGE_POINTS, self.z))
+        values = self.function(points)
         return float(values.min()), float(values.max())
 
 
@@ -91,7 +100,9 @@ def _image(path: Path, size: int | None, z: int) -> Target:
     content = _read(path)
     try:
         with Image.open(path) as picture:
-            grey = picture.convert("L")
+            # Pillow would cut deeper greys off at 255 instead of scaling them.
+            white = 65_535.0 if picture.mode.startswith("I") else 255.0
+            grey = picture.convert("F" if white > 255 else "L")
             if size is not None:
                 grey = grey.resize((size, size), Image.Resampling.BOX)
     except (UnidentifiedImageError, OSError, Image.DecompressionBombError):
@@ -100,7 +111,7 @@ def _image(path: Path, size: int | None, z: int) -> Target:
         raise SpecError(f"{_FIELD}.image: an image has 2 dimensions; got {z} axes")
     if min(grey.size) < 2:
         raise SpecError(f"{_FIELD}.image: {path} has {grey.size} pixels; at least 2×2 are needed")
-    rows = np.asarray(grey, dtype=np.float64) / 255.0
+    rows = np.asarray(grey, dtype=np.float64) / white
     # Rows run downwards; h1 is to the right and h2 upwards.
     return Target(path.name, 2, Sampled(rows[::-1].T.copy()), {str(path): _sha256(content)})
 
