@@ -24,11 +24,11 @@ from tasks.patterns.parameters import PatternParameters
 from tasks.patterns.preimage import Marginal, marginal_of, sample_preimage
 from tasks.patterns.splits import CLASSES, make_splits
 from tasks.patterns.targets import Target, make_target
-from tasks.patterns.training import Schedule, train
+from tasks.patterns.training import Draw, Schedule, balanced, train
 from tasks.registry import BuildContext
 from tasks.section import Section, tensors_in_double
 
-_TRAINING_VERSION = 1
+_TRAINING_VERSION = 2
 """Raised when the training changes, so that nothing older is taken from a cache."""
 _LEAST_LEVEL = 0.02
 """Least loss asked of Theorem 2 with cross-entropy, where 0 would need infinite outputs."""
@@ -36,7 +36,8 @@ _MOST_RANGE = 10.0
 """A T of a greater range is scaled: logits and outputs would be too large to learn."""
 _CHECKED_POINTS = 20_000
 _STEPS = {"function": 3000, "image": 6000, "array": 6000}
-_FREQUENCY = {"function": 10.0, "image": 70.0, "array": 24.0}
+_REFINEMENT = {"cross_entropy": 800, "mse": 2000}
+_FREQUENCY = {"function": 8.0, "image": 60.0, "array": 24.0}
 
 
 @dataclass(frozen=True)
@@ -79,8 +80,9 @@ def build_theorem1(parameters: PatternParameters, context: BuildContext) -> Land
         excess = (pattern.wanted_loss(h) - marginal.floor).clamp(min=0.0)
         return network.of_coordinates(h), marginal.preimage(excess).float()
 
+    draw = balanced(context.z, _drawing(context), pattern.wanted_loss)
     trained = list(network.rest.parameters())
-    _train(pattern, network, trained, example, "theorem 1", _schedule(pattern))
+    _train(pattern, network, trained, example, "theorem 1", _schedule(pattern), draw)
     known = {
         f"predicted_{split}": FieldVariable(
             PredictedDifference(_double(network), pattern.marginals[split], marginal),
@@ -117,7 +119,9 @@ def build_theorem2(parameters: PatternParameters, context: BuildContext) -> Land
 
     # L-BFGS needs a fixed objective, and here each call draws other samples.
     adam_only = replace(_schedule(pattern), refinement=0)
-    _train(pattern, network, list(network.rest.parameters()), example, "theorem 2", adam_only)
+    draw = balanced(context.z, _drawing(context), pattern.wanted_loss)
+    trained = list(network.rest.parameters())
+    _train(pattern, network, trained, example, "theorem 2", adam_only, draw)
     return _landscape(pattern, network, {}, None, section_floor=None)
 
 
@@ -177,6 +181,7 @@ def _train(
     example: Callable[[Tensor], tuple[Tensor, Tensor]],
     theorem: str,
     schedule: Schedule,
+    draw: Draw,
 ) -> None:
     """Train in place, or load what the same training gave before."""
     context = pattern.context
@@ -187,9 +192,8 @@ def _train(
         train(
             trained,
             example,
-            z=context.z,
+            draw,
             schedule=schedule,
-            generator=torch.Generator().manual_seed(context.seed + 2),
             progress=context.progress,
         )
         return {name: t.detach().clone() for name, t in network.state_dict().items()}
@@ -209,10 +213,18 @@ def _train(
     network.load_state_dict(cached(context.cache, identity, make))
 
 
+def _drawing(context: BuildContext) -> torch.Generator:
+    """The generator of the coordinates to train on."""
+    return torch.Generator().manual_seed(context.seed + 2)
+
+
 def _schedule(pattern: Pattern) -> Schedule:
     asked = pattern.parameters.training
     steps = _STEPS[pattern.kind] if asked.steps is None else asked.steps
-    return Schedule(steps, asked.refinement, asked.batch, asked.learning_rate)
+    # Of a finer pattern L-BFGS would fit its sample of points and not what is between them.
+    usual = _REFINEMENT[pattern.parameters.loss] if pattern.kind == "function" else 0
+    refinement = usual if asked.refinement is None else asked.refinement
+    return Schedule(steps, refinement, asked.batch, asked.learning_rate)
 
 
 def _landscape(

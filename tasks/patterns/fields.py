@@ -1,4 +1,4 @@
-"""Known functions of the coordinates: the loss that stands for T, and what the labels predict.
+"""Functions of the coordinates that are known beside the loss: the target's, and σ of the outputs.
 
 Shape legend: P = points, z = axes.
 """

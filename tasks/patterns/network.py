@@ -17,11 +17,21 @@ from torch import Tensor, nn
 from schemas.errors import SpecError
 from tasks.patterns.parameters import NetworkParameters
 
+
+class Sine(nn.Module):
+    """x → sin x: learns fine patterns (Sitzmann et al. 2020, arXiv:2006.09661)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sine of each entry."""
+        return torch.sin(x)
+
+
 _ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "tanh": nn.Tanh,
     "relu": nn.ReLU,
     "gelu": nn.GELU,
     "silu": nn.SiLU,
+    "sine": Sine,
 }
 _POOLED_SIDE = 2
 

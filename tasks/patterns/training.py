@@ -1,4 +1,4 @@
-"""Observation 2: train the sub-network on the preimage of T, least squares over h ~ U[0,1]^z.
+"""Observation 2: train the sub-network on the preimage of T, by least squares over h in [0,1]^z.
 
 Czarnecki et al. 2019, arXiv:1912.07559. Shape legend: P = points, z = axes, N = samples.
 """
@@ -18,8 +18,13 @@ from tasks.registry import Progress
 
 Example: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Coordinates (P, z) → what the sub-network puts out there and what it should, both (P, C)."""
+Draw: TypeAlias = Callable[[int], Tensor]
+"""A number P → coordinates (P, z)."""
 
 _MARGIN = 0.05
+_CANDIDATES = 8
+_LEVELS = 32
+_BY_LEVEL = 1 / 3
 _REFINEMENT_POINTS = 8_192
 _SHOWN_EVERY = 50
 STEP = "training the sub-network"
@@ -38,25 +43,23 @@ class Schedule:
 def train(
     parameters: list[nn.Parameter],
     example: Example,
+    draw: Draw,
     *,
-    z: int,
     schedule: Schedule,
-    generator: torch.Generator,
     progress: Progress,
 ) -> None:
-    """Minimise the mean squared difference of `example` over coordinates, by Adam then L-BFGS."""
+    """Minimise the mean squared difference of `example` over `draw`, by Adam then L-BFGS."""
     with _one_thread():
-        _adam(parameters, example, z, schedule, generator, progress)
+        _adam(parameters, example, draw, schedule, progress)
         if schedule.steps and schedule.refinement:
-            _refine(parameters, example, z, schedule, generator, progress)
+            _refine(parameters, example, draw, schedule, progress)
 
 
 def _adam(
     parameters: list[nn.Parameter],
     example: Example,
-    z: int,
+    draw: Draw,
     schedule: Schedule,
-    generator: torch.Generator,
     progress: Progress,
 ) -> None:
     optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate)
@@ -65,7 +68,7 @@ def _adam(
             cosine = math.cos(math.pi * step / schedule.steps)
             group["lr"] = schedule.learning_rate * (1 + cosine) / 2
         optimiser.zero_grad()
-        outputs, wanted = example(_coordinates(schedule.batch, z, generator))
+        outputs, wanted = example(draw(schedule.batch))
         loss = (outputs - wanted).square().mean()
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
@@ -76,12 +79,11 @@ def _adam(
 def _refine(
     parameters: list[nn.Parameter],
     example: Example,
-    z: int,
+    draw: Draw,
     schedule: Schedule,
-    generator: torch.Generator,
     progress: Progress,
 ) -> None:
-    points = _coordinates(_REFINEMENT_POINTS, z, generator)
+    points = draw(_REFINEMENT_POINTS)
     done = 0
     optimiser = torch.optim.LBFGS(
         parameters,
@@ -109,13 +111,39 @@ def _refine(
     progress("refining the sub-network", schedule.refinement, schedule.refinement)
 
 
-def _coordinates(count: int, z: int, generator: torch.Generator) -> Tensor:
-    """Uniform coordinates (count, z), drawn a little wider than the cube and clamped to it.
+def _uniform(z: int, generator: torch.Generator) -> Draw:
+    """Uniform coordinates, drawn a little wider than the cube and clamped to it.
 
     A tenth of them lie on its faces along each axis, which would otherwise be learnt worst.
     """
-    wide = torch.rand(count, z, generator=generator) * (1 + 2 * _MARGIN) - _MARGIN
-    return wide.clamp(0.0, 1.0)
+
+    def draw(count: int) -> Tensor:
+        wide = torch.rand(count, z, generator=generator) * (1 + 2 * _MARGIN) - _MARGIN
+        return wide.clamp(0.0, 1.0)
+
+    return draw
+
+
+def balanced(z: int, generator: torch.Generator, level: Callable[[Tensor], Tensor]) -> Draw:
+    """Coordinates of which two thirds are uniform; in the others all levels (P,) occur as often.
+
+    A well is a small part of the cube, and what a preimage does at its bottom is steep: √T or
+    log T. The mean over h ~ U[0,1]^z alone hardly sees it.
+    """
+    anywhere = _uniform(z, generator)
+
+    def draw(count: int) -> Tensor:
+        points = anywhere(_CANDIDATES * count)
+        values = level(points)
+        part = (values - values.min()) / (values.max() - values.min()).clamp(min=1e-12)
+        bins = (part * _LEVELS).long().clamp(max=_LEVELS - 1)
+        rarity = 1.0 / torch.bincount(bins, minlength=_LEVELS).double()[bins]
+        weight = _BY_LEVEL * rarity / rarity.sum() + (1 - _BY_LEVEL) / len(points)
+        upto = weight.cumsum(0)
+        chosen = torch.rand(count, generator=generator, dtype=torch.float64) * upto[-1]
+        return points[torch.searchsorted(upto, chosen).clamp(max=len(points) - 1)]
+
+    return draw
 
 
 @contextmanager
