@@ -71,7 +71,7 @@ def _quick_scans() -> dict[str, dict[str, Any]]:
             17,
             splits=("train", "test", "other", "random"),
             network={"hidden": [96, 96, 96]},
-            training={"batch": 512},
+            training={"steps": 1800, "batch": 512},
         ),
     }
     return {name: {**raw, "compute": {"workers": 0}} for name, raw in scans.items()}

@@ -28,8 +28,13 @@ except CartogradError as error:
 """
 
 SUBMIT = """
+import signal
 import sys
 from pathlib import Path
+
+# Started from a background job, as by some runners, a process ignores interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 from pipeline.submission import submit
 from schemas.errors import CartogradError
 
