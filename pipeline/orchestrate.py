@@ -16,7 +16,7 @@ from pipeline.progress import Display
 from schemas.errors import Interrupted
 from schemas.layout import ShardStatus
 
-_FLUSH_SECONDS = 2.0
+_FLUSH_SECONDS = 1.0
 STEP = "scanning points"
 
 

@@ -36,7 +36,7 @@ _MOST_RANGE = 10.0
 """A T of a greater range is scaled: logits and outputs would be too large to learn."""
 _CHECKED_POINTS = 20_000
 _STEPS = {"function": 3000, "image": 6000, "array": 6000}
-_REFINEMENT = {"cross_entropy": 800, "mse": 2000}
+_REFINEMENT = {"cross_entropy": 1200, "mse": 2000}
 _FREQUENCY = {"function": 8.0, "image": 60.0, "array": 24.0}
 
 

@@ -64,7 +64,7 @@ class TrainingParameters(Parameters):
     )
     refinement: Annotated[int, Field(ge=0, strict=True)] | None = Field(
         None,
-        description="L-BFGS iterations after Adam (Theorem 1); by default, for functions, 800, "
+        description="L-BFGS iterations after Adam (Theorem 1); by default, for functions, 1200, "
         "or 2000 with mse; none for images and arrays, nor when steps is 0.",
     )
     batch: Width = Field(1024, description="Coordinates h drawn for each Adam step.")

@@ -21,11 +21,11 @@ SPEC = {
         "network": {"hidden": [32, 48, 48]},
         "training": {"steps": 150, "refinement": 0},
     },
-    "axes": {name: {"start": 0, "stop": 1, "num": 48} for name in ("h1", "h2")},
-    "chunks": {"h1": 6, "h2": 8},
+    "axes": {name: {"start": 0, "stop": 1, "num": 80} for name in ("h1", "h2")},
+    "chunks": {"h1": 10, "h2": 8},
     "metrics": ["loss", "accuracy"],
 }
-SHARDS = 48
+SHARDS = 80
 RUN = "from pipeline.running import run; import sys; run(sys.argv[1])"
 
 
@@ -143,6 +143,6 @@ def test_status_and_json_of_a_run(tmp_path):
     assert {verdict["verdict"] for verdict in document["verdicts"]} == {"holds", "refuted"}
     code, out, _ = finish(start("-m", "pipeline.cli", "status", store, "--json"))
     shards = {"done": SHARDS, "failed": 0, "pending": 0}
-    assert json.loads(out) == {"state": "complete", "points": 48 * 48, "shards": shards}
+    assert json.loads(out) == {"state": "complete", "points": 80 * 80, "shards": shards}
     code, out, err = finish(start("-m", "pipeline.cli", "run", spec))
     assert "complete, nothing left to scan" in err
