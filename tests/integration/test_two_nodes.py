@@ -146,9 +146,9 @@ parameters:
   target: {function: two-well}
   training: {steps: 0}
 axes:
-  x: {start: 0, stop: 1, num: 60}
-  y: {start: 0, stop: 1, num: 50}
-chunks: {x: 6, y: 5}
+  x: {start: 0, stop: 1, num: 120}
+  y: {start: 0, stop: 1, num: 100}
+chunks: {x: 12, y: 10}
 compute: {workers: 2}
 """
 
