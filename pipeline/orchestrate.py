@@ -41,6 +41,11 @@ def run_shards(executor: Executor, contents: Contents, ledger: Ledger, display: 
             if time.monotonic() - flushed > _FLUSH_SECONDS:
                 ledger.flush()
                 flushed = time.monotonic()
+    except SystemError as error:
+        # Ray's compiled code wraps what a signal handler raised while it was waiting.
+        if isinstance(error.__cause__, Interrupted):
+            raise error.__cause__ from None
+        raise
     finally:
         ledger.flush()
     return ledger.counts()

@@ -1,6 +1,7 @@
 """A real scan through the command line: killed and continued, it holds the same bits."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -42,6 +43,7 @@ def start(*arguments):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -121,7 +123,10 @@ def test_a_signal_ends_the_run_cleanly_and_says_how_to_go_on(tmp_path, undisturb
     spec, store = write_spec(tmp_path, 1), tmp_path / "scan.zarr"
     process = start("-m", "pipeline.cli", "run", spec)
     wait_for(store, 2, process)
-    process.send_signal(number)
+    if number is signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal's Ctrl-C does
+    else:
+        process.send_signal(number)
     ended, out, err = finish(process)
     assert ended == code, err
     last = err.strip().splitlines()[-1]
