@@ -1,6 +1,7 @@
 """`verify` finds every kind of damage, and continuing the scan mends it."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,13 @@ import torch
 import zarr
 from torch import nn
 
-from pipeline import scan, verify
+from pipeline import run, scan, verify
+from pipeline.ledger import Ledger
+from pipeline.manifest import read_stored
+from pipeline.store import RegionFile
 from pipeline.verifying import relative_difference
-from schemas import StoreError
+from schemas import StoreError, parse_spec
+from schemas.layout import ShardStatus
 
 
 @pytest.fixture
@@ -62,8 +67,26 @@ def test_a_sound_store_is_left_as_it_was(arguments):
     scan(**arguments)
     found = verify(arguments["store"])
     assert found.ok
-    assert found.checked == 36 or found.checked > 1
-    assert json.dumps(found.as_json())
+    assert found.checked == len(Ledger(arguments["store"], writable=False))
+    assert json.loads(json.dumps(found.as_json()))["damaged"] == []
+
+
+@pytest.mark.parametrize("factor", [1.0, 1.001])
+def test_wrong_values_with_right_checksums_fail_the_spot_checks(tmp_path, factor):
+    axes = {"a": {"start": -1, "stop": 1, "num": 9}}
+    raw = {"task": "quadratic", "axes": axes, "chunks": {"a": 3}, "compute": {"workers": 0}}
+    store = run(parse_spec({**raw, "store": str(tmp_path / "scan.zarr")})).store
+    regions = RegionFile(store, read_stored(store).contents)
+    ledger = Ledger(store)
+    for written in list(ledger.reports(ShardStatus.DONE)):
+        values = {name: part * factor for name, part in regions.read(written.shard)[0].items()}
+        flat = {name: part.reshape(2, -1) for name, part in values.items()}
+        ledger.record(replace(written, checksum=regions.write(written.shard, flat)))
+    ledger.flush()
+    found = verify(store)
+    assert found.damaged == ()
+    assert found.spot_checks == 32
+    assert found.ok is (factor == 1.0)
 
 
 def test_no_store_and_a_damaged_manifest(tmp_path, arguments):
