@@ -5,6 +5,7 @@ Shape legend: P = points, z = axes.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -59,7 +60,9 @@ def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> L
         )
         for split, added in offsets.items()
     }
-    reference = {"global_minimum": parameters.offset} if min(curvature) >= 0 else {}
+    convex = min(curvature) >= 0
+    reached = math.isfinite(functions["train"](torch.tensor([centre])).item())
+    reference = {"global_minimum": parameters.offset} if convex and reached else {}
     return Landscape(ClosedForm(functions), coordinate_section(context.z), reference=reference)
 
 

@@ -308,3 +308,15 @@ def test_what_cannot_be_built_is_refused(changes, z, complaint):
 def test_an_unknown_split_is_refused():
     with pytest.raises(SpecError, match="did you mean 'shifted'"):
         build_theorem1(parameters(), context(splits=("shiftd",)))
+
+
+def test_the_reported_error_of_theorem2_is_that_of_the_loss():
+    landscape = build_theorem2(parameters(), context())
+    points = np.random.default_rng(0).random((64, 2))
+    loss = evaluate_reference(landscape, points, ("train",), ("loss",))["loss"][0]
+    error = loss - landscape.fields["target_loss"].function(points)
+    facts = landscape.facts
+    assert facts["approximation_sup"] == pytest.approx(np.abs(error).max(), rel=1e-5)
+    assert facts["approximation_rms"] == pytest.approx(np.sqrt(np.square(error).mean()), rel=1e-5)
+    # L* is what the training aims at, not a bound of the section.
+    assert "section_floor" not in landscape.reference

@@ -57,3 +57,16 @@ def test_values_keep_the_precision_they_are_given():
 def test_a_wrong_number_of_numbers_is_refused(field):
     with pytest.raises(SpecError, match=f"parameters.{field}: got 2 numbers for 3 axes"):
         build(3, **{field: [1, 2]})
+
+
+def test_a_minimum_in_a_region_without_values_is_not_named():
+    from tasks import BuildContext
+    from tasks.quadratic import build_quadratic
+    from tasks.quadratic_parameters import QuadraticParameters
+
+    context = BuildContext(z=2, seed=0, splits=("train",))
+    for hidden in ({"nan_above": -0.5}, {"infinite_below": 0.5}):
+        built = build_quadratic(QuadraticParameters(offset=2, **hidden), context)
+        assert "global_minimum" not in built.reference
+    built = build_quadratic(QuadraticParameters(offset=2, nan_above=0.5), context)
+    assert built.reference["global_minimum"] == 2
