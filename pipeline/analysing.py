@@ -8,20 +8,19 @@ import numpy as np
 import xarray as xr
 
 from pipeline.analysis import statistics
-from pipeline.building import build_landscapes
 from pipeline.descent import Descent, descend
-from pipeline.locking import cache_of, locked
-from pipeline.manifest import StoredScan, check_same_landscapes, read_stored
-from pipeline.progress import Display, silent
+from pipeline.locking import locked
+from pipeline.manifest import StoredScan, read_stored
 from pipeline.reading import open_scan
+from pipeline.rebuilding import rebuilt
 from pipeline.store import consolidate
 from schemas.layout import ANALYSIS_GROUP, DESCENT, DESCENT_GROUP, REPLICATE
-from tasks import TASKS
+from tasks.registry import Progress, silent
 
 _REFERENCE_MINIMUM = "global_minimum"
 
 
-def analyse(store: str | Path, *, display: Display = silent) -> xr.Dataset:
+def analyse(store: str | Path, *, display: Progress = silent) -> xr.Dataset:
     """Compute the statistics of a scan, store them as its group `analysis`, and return them.
 
     Where the task knows the global minimum, every parameter is trained on from the scan's argmin,
@@ -45,15 +44,14 @@ def analyse(store: str | Path, *, display: Display = silent) -> xr.Dataset:
 
 
 def _can_descend(stored: StoredScan, result: xr.Dataset) -> bool:
-    known = _REFERENCE_MINIMUM in stored.reference and stored.spec.task in TASKS
+    known = _REFERENCE_MINIMUM in stored.reference
     return known and bool(np.isfinite(result["argmin"].isel(split=0)).all())
 
 
 def _descents(
-    path: Path, stored: StoredScan, result: xr.Dataset, display: Display
+    path: Path, stored: StoredScan, result: xr.Dataset, display: Progress
 ) -> list[Descent]:
-    landscapes = build_landscapes(stored.spec, stored.base, cache=cache_of(path), display=display)
-    check_same_landscapes(path, stored, landscapes)
+    landscapes = rebuilt(path, stored, display)
     split = stored.spec.splits[0]
     starts = result["argmin"].sel(split=split)
     if REPLICATE not in starts.dims:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.progress import Display, silent
 from schemas.scan import ScanSpec
 from tasks import TASKS, BuildContext, find_task
 from tasks.landscape import Landscape
+from tasks.registry import Progress, silent
 from tasks.section import axis_count_error
 
 
@@ -19,7 +19,7 @@ def build_landscapes(
     *,
     cache: Path | None = None,
     train: bool = True,
-    display: Display = silent,
+    display: Progress = silent,
 ) -> list[Landscape]:
     """The landscapes of a spec's replicates; with train=False a single untrained one.
 

@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import xarray as xr
+
 from pipeline.analysing import analyse
 from pipeline.analysis import Row, rows
 from pipeline.manifest import read_stored
-from pipeline.progress import Display, silent
 from pipeline.reading import Status, open_scan, status
 from pipeline.report import write_report
+from schemas.layout import ANALYSIS_GROUP
 from schemas.study import Verdict
 from tasks import TASKS
+from tasks.registry import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -36,11 +39,22 @@ class Conclusion:
         }
 
 
-def conclude(store: Path, display: Display = silent) -> Conclusion:
+def conclude(store: Path, display: Progress = silent) -> Conclusion:
     """Analyse the scan in a store, judge its task's claims on it, and write its report."""
-    statistics = analyse(store, display=display)
-    page = write_scan_report(store)
-    return Conclusion(store, page, status(store), tuple(rows(statistics)), judge_scan(store))
+    found = tuple(rows(analyse(store, display=display)))
+    verdicts = judge_scan(store)
+    page = _write_page(store, open_scan(store), found, verdicts)
+    return Conclusion(store, page, status(store), found, verdicts)
+
+
+def write_scan_report(store: Path) -> Path:
+    """Write a scan's page and figures beside its store, analysing it first if need be."""
+    read_stored(store)
+    tree = open_scan(store)
+    if ANALYSIS_GROUP not in tree.children:
+        return conclude(store).report
+    found = tuple(rows(tree[ANALYSIS_GROUP].to_dataset()))
+    return _write_page(store, tree, found, judge_scan(store))
 
 
 def judge_scan(store: Path) -> tuple[Verdict, ...]:
@@ -52,18 +66,14 @@ def judge_scan(store: Path) -> tuple[Verdict, ...]:
     return tuple(claim.judge(scans) for claim in claims)
 
 
-def write_scan_report(store: Path) -> Path:
-    """Write a scan's page and figures beside its store; returns the page."""
-    stored = read_stored(store)
-    tree = open_scan(store)
-    if "analysis" not in tree.children:
-        analyse(store)
-        tree = open_scan(store)
+def _write_page(
+    store: Path, tree: xr.DataTree, found: tuple[Row, ...], verdicts: tuple[Verdict, ...]
+) -> Path:
     return write_report(
         tree,
-        rows(tree["analysis"].to_dataset()),
+        found,
         store.with_name(store.name.removesuffix(".zarr") + ".report"),
-        title=str(stored.attributes["title"]),
+        title=str(tree.attrs["title"]),
         store=str(store),
-        verdicts=judge_scan(store),
+        verdicts=verdicts,
     )

@@ -14,9 +14,9 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from pipeline.engine.contract import Floats, load_origin
-from pipeline.progress import Display, silent
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk
+from tasks.registry import Progress, silent
 
 _STEPS = 300
 _STEPS_PER_CALL = 10
@@ -39,7 +39,7 @@ class Descent:
 
 
 def descend(
-    landscape: Landscape, point: Floats, split: str, display: Display = silent
+    landscape: Landscape, point: Floats, split: str, display: Progress = silent
 ) -> Descent | None:
     """Minimise the loss of a split over every parameter, from a point (z,) of the section.
 
@@ -76,7 +76,7 @@ def _at(landscape: Landscape, point: Floats) -> dict[str, Tensor]:
     return {name: value[0] for name, value in moved.items()}
 
 
-def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor], display: Display) -> int:
+def _minimise(parameters: list[Tensor], loss: Callable[[], Tensor], display: Progress) -> int:
     optimiser = torch.optim.LBFGS(
         parameters, max_iter=_STEPS_PER_CALL, history_size=20, line_search_fn="strong_wolfe"
     )

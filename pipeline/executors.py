@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from pipeline.ledger import ShardReport
@@ -50,6 +51,7 @@ class _Call:
 
     shards: list[tuple[int, int]]
     since: float
+    alone: bool
 
 
 @dataclass
@@ -64,8 +66,10 @@ class _Actor:
 class RayExecutor:
     """Evaluates on Ray actors: one call running and one waiting on each, dead ones replaced.
 
-    Only the shard that a dying worker was busy with is charged an attempt; what waited behind it
-    is not. A worker that is silent for `shard_timeout` seconds a shard is killed and replaced.
+    A dying worker takes replies with it, so it cannot be known which of its shards it was busy
+    with. All of them become suspects, free of charge, and each is tried again with a worker to
+    itself; a death then is that shard's own and is charged to it. A worker that is silent for
+    `shard_timeout` seconds a shard is killed and replaced.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class RayExecutor:
         self._remote: Any = ray.remote(max_restarts=0, **resources)(ActorWorker)
         self._actors: list[_Actor] = []
         self._owners: dict[Any, _Actor] = {}
-        self._again: deque[tuple[int, int]] = deque()
+        self._suspects: deque[tuple[int, int]] = deque()
         self._failed_starts = 0
         self._started = 0
 
@@ -102,11 +106,12 @@ class RayExecutor:
             while True:
                 for actor in self._actors:
                     self._feed(actor, source)
-                if not any(actor.calls for actor in self._actors) and not self._again:
-                    probe = self._take(source, 1)
-                    if not probe:
+                if not any(actor.calls for actor in self._actors) and not self._suspects:
+                    following = next(source, None)
+                    if following is None:
                         return
-                    self._again.extend(probe)
+                    # No actor is ready yet: kept for the first that is.
+                    self._suspects.append(following)
                 yield from self._collect()
         finally:
             for actor in self._actors:
@@ -119,20 +124,18 @@ class RayExecutor:
         self._owners[handle.ping.remote()] = actor
         return actor
 
-    def _take(self, source: Iterator[tuple[int, int]], most: int) -> list[tuple[int, int]]:
-        if self._again:
-            # A shard that is tried again travels alone: should it kill its worker once more,
-            # it is known which one it was.
-            return [self._again.popleft()]
-        return [pair for _, pair in zip(range(most), source, strict=False)]
-
     def _feed(self, actor: _Actor, source: Iterator[tuple[int, int]]) -> None:
         while actor.ready and len(actor.calls) < _CALLS_IN_FLIGHT:
-            shards = self._take(source, actor.per_call)
+            if any(call.alone for call in actor.calls.values()):
+                return
+            alone = bool(self._suspects)
+            if alone and actor.calls:
+                return
+            shards = [self._suspects.popleft()] if alone else list(islice(source, actor.per_call))
             if not shards:
                 return
             reference = actor.handle.evaluate.remote(shards)
-            actor.calls[reference] = _Call(shards, time.monotonic())
+            actor.calls[reference] = _Call(shards, time.monotonic(), alone)
             self._owners[reference] = actor
 
     def _collect(self) -> Iterator[ShardReport | None]:
@@ -170,7 +173,7 @@ class RayExecutor:
         actor.per_call = max(1, min(_MOST_SHARDS_PER_CALL, wanted, actor.per_call * 2))
 
     def _bury(self, actor: _Actor, death: Exception) -> Iterator[ShardReport]:
-        """Replace a dead actor; the first call it did not finish is charged, later ones are not."""
+        """Replace a dead actor; a shard is charged only if it had the actor to itself."""
         if not actor.ready:
             self._failed_starts += 1
             if self._failed_starts > _FAILED_STARTS_ALLOWED + self._assignment.plan.workers:
@@ -179,39 +182,17 @@ class RayExecutor:
             del self._owners[owned]
         self._ray.kill(actor.handle)
         self._actors[self._actors.index(actor)] = self._start()
-        unfinished: list[_Call] = []
-        for reference, call in actor.calls.items():
-            # A call may have ended well before the death, and its reports not been looked at yet.
-            reports = None if unfinished else self._finished(reference)
-            if reports is None:
-                unfinished.append(call)
-            else:
-                yield from reports
-        for position, call in enumerate(unfinished):
-            yield from self._again_or_failed(call, actor, death, to_blame=position == 0)
-
-    def _finished(self, reference: Any) -> list[ShardReport] | None:  # noqa: ANN401 - an ObjectRef
-        try:
-            reports: list[ShardReport] = self._ray.get(reference, timeout=_LOOK_SECONDS)
-        except (self._ray.exceptions.RayActorError, self._ray.exceptions.GetTimeoutError):
-            return None
-        return reports
-
-    def _again_or_failed(
-        self, call: _Call, actor: _Actor, death: Exception, *, to_blame: bool
-    ) -> Iterator[ShardReport]:
-        # In a call of several shards it is not known which one it was.
-        charged = to_blame and len(call.shards) == 1
-        for shard, attempt in call.shards:
-            if not charged:
-                self._again.append((shard, attempt))
-            elif attempt <= self._retries:
-                self._again.append((shard, attempt + 1))
-            else:
-                error = f"the worker died on it {attempt} times: {_reason(death)}"
-                yield ShardReport(
-                    shard, ShardStatus.FAILED, attempt, worker=actor.number, error=error
-                )
+        for call in actor.calls.values():
+            for shard, attempt in call.shards:
+                if not call.alone:
+                    self._suspects.append((shard, attempt))
+                elif attempt <= self._retries:
+                    self._suspects.append((shard, attempt + 1))
+                else:
+                    error = f"the worker died on it {attempt} times: {_reason(death)}"
+                    yield ShardReport(
+                        shard, ShardStatus.FAILED, attempt, worker=actor.number, error=error
+                    )
 
     def _replace_silent(self) -> None:
         """Kill actors whose running call is overdue; their death then arrives as any other."""

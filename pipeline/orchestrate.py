@@ -12,15 +12,15 @@ from types import FrameType
 from pipeline.contents import Contents
 from pipeline.executors import Executor
 from pipeline.ledger import Counts, Ledger
-from pipeline.progress import Display
 from schemas.errors import Interrupted
 from schemas.layout import ShardStatus
+from tasks.registry import Progress
 
 _FLUSH_SECONDS = 1.0
 STEP = "scanning points"
 
 
-def run_shards(executor: Executor, contents: Contents, ledger: Ledger, display: Display) -> Counts:
+def run_shards(executor: Executor, contents: Contents, ledger: Ledger, display: Progress) -> Counts:
     """Run every shard that is not done; returns what became of all of them.
 
     Whatever ends the run, reports received so far are stored.

@@ -6,7 +6,7 @@ Shape legend: P = points of a batch, S = splits, n = numbers that a direction to
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -172,8 +172,7 @@ def make_plan(
     plan = Plan(spec.fingerprint(), contents, choice, workers, batch, memory, None)
     if not calibrate or plan.worker_bytes > memory.limit:
         return plan
-    seconds = seconds_per_point(landscape, plan)
-    return Plan(plan.fingerprint, contents, choice, workers, batch, memory, seconds)
+    return replace(plan, seconds_per_point=seconds_per_point(landscape, plan))
 
 
 def seconds_per_point(landscape: Landscape, plan: Plan) -> float:

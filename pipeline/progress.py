@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import (
@@ -18,18 +18,6 @@ from rich.progress import (
 )
 
 _LINE_SECONDS = 5.0
-
-
-class Display(Protocol):
-    """Shows how far named steps have come."""
-
-    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:
-        """`done` of `total` units of a step; `note` is shown beside it."""
-        ...
-
-
-def silent(step: str, done: int, total: int, note: str = "") -> None:
-    """A Display that shows nothing."""
 
 
 class TerminalDisplay:

@@ -21,7 +21,6 @@ from pipeline.manifest import (
 )
 from pipeline.orchestrate import run_shards, signals_as_exceptions
 from pipeline.planning import Plan, make_plan
-from pipeline.progress import Display, silent
 from pipeline.shipping import Packed, pack
 from pipeline.store import Location, create, exists
 from pipeline.worker import Assignment
@@ -31,6 +30,7 @@ from schemas.layout import ShardStatus
 from schemas.scan import ScanSpec
 from tasks import TASKS, normalised
 from tasks.landscape import Landscape
+from tasks.registry import Progress, silent
 
 _TIMEOUT_FACTOR = 50
 _LEAST_TIMEOUT = 600.0
@@ -51,7 +51,7 @@ def run(
     base: Path | None = None,
     address: str | None = None,
     dashboard: bool = False,
-    display: Display = silent,
+    display: Progress = silent,
 ) -> ScanResult:
     """Run the scan of a spec, or of a YAML file; on a store that holds it already, continue it.
 
@@ -91,7 +91,7 @@ def run_built(
     base: Path | None = None,
     address: str | None = None,
     dashboard: bool = False,
-    display: Display = silent,
+    display: Progress = silent,
 ) -> ScanResult:
     """As `run`, with landscapes, one for each replicate, from `build` instead of a task."""
     with locked(store):
@@ -113,7 +113,7 @@ def resume(
     *,
     address: str | None = None,
     dashboard: bool = False,
-    display: Display = silent,
+    display: Progress = silent,
 ) -> ScanResult:
     """Continue the scan in a store; returns at once when it is complete. Raises as `run` does."""
     stored = read_stored(Path(store))
@@ -122,7 +122,7 @@ def resume(
 
 
 def scan_in_memory(
-    spec: ScanSpec, location: Location, landscapes: list[Landscape], display: Display
+    spec: ScanSpec, location: Location, landscapes: list[Landscape], display: Progress
 ) -> Counts:
     """Scan ready-made landscapes in this process into a Zarr store held in memory."""
     device = local_device(spec.compute)
@@ -139,7 +139,7 @@ def _scan(
     landscapes: list[Landscape],
     stored: StoredScan | None,
     ray_options: tuple[str | None, bool],
-    display: Display,
+    display: Progress,
 ) -> ScanResult:
     packed = [pack(landscape) for landscape in landscapes]
     with session(spec.compute, packed, *ray_options) as workforce, signals_as_exceptions():

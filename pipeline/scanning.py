@@ -13,7 +13,6 @@ import xarray as xr
 from torch import Tensor, nn
 from zarr.storage import MemoryStore
 
-from pipeline.progress import Display, silent
 from pipeline.running import run_built, scan_in_memory
 from pipeline.shipping import landscape_hash
 from pipeline.store import Location, zarr_target
@@ -22,6 +21,7 @@ from schemas.scan import ScanSpec, parse_spec
 from tasks.given import given_landscape
 from tasks.landscape import Landscape
 from tasks.objective import SampleLoss
+from tasks.registry import Progress, silent
 
 AxisLike: TypeAlias = tuple[float, float, int] | Sequence[float] | npt.NDArray[Any]
 DataLike: TypeAlias = Mapping[str, tuple[Tensor, Tensor]] | tuple[Tensor, Tensor]
@@ -40,7 +40,7 @@ def scan(
     dtype: str = "float32",
     store: str | Path | None = None,
     seed: int = 0,
-    display: Display = silent,
+    display: Progress = silent,
 ) -> xr.Dataset:
     """Scan the loss of a module over a section through its parameters.
 
@@ -99,7 +99,7 @@ def scan(
     return _dataset(memory).load()
 
 
-def _stored(spec: ScanSpec, store: Path, landscape: Landscape, display: Display) -> xr.Dataset:
+def _stored(spec: ScanSpec, store: Path, landscape: Landscape, display: Progress) -> xr.Dataset:
     run_built(spec, store, lambda: [landscape], display=display)
     return _dataset(store)
 

@@ -6,7 +6,6 @@ and maps them into each worker without a copy.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import pickle
 import warnings
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from tasks.landscape import Landscape
+from tasks.tensors import raw_bytes, tensor_hash
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,7 @@ def unpack(packed: Packed) -> Landscape:
 
 def landscape_hash(landscape: Landscape) -> str:
     """SHA-256 over every tensor of a landscape: parameters, buffers, directions and data."""
-    digest = hashlib.sha256()
-    for name, tensor in _named_tensors(landscape):
-        digest.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    return tensor_hash(_named_tensors(landscape))
 
 
 def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
@@ -81,7 +76,7 @@ def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
 class _TensorPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:  # noqa: ANN401 - pickle's own signature
         if isinstance(obj, Tensor):
-            flat = obj.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            flat = raw_bytes(obj)
             learns = obj.requires_grad
             is_parameter = isinstance(obj, nn.Parameter)
             return _tensor, (flat, obj.dtype, tuple(obj.shape), is_parameter, learns)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.concluding import conclude
-from pipeline.progress import Display, silent
 from pipeline.reading import open_scan
 from pipeline.report import write_study_report
 from pipeline.running import run
 from schemas.study import Study, Verdict
+from tasks.registry import Progress, silent
 
 # The figure that shows a scan as a whole, for one axis, two, and more.
 _FIGURES = ("curves.png", "surfaces.png", "cuts_train.png")
@@ -37,7 +37,7 @@ class StudyResult:
 
 
 def run_study(
-    study: Study, folder: Path, *, quick: bool = False, display: Display = silent
+    study: Study, folder: Path, *, quick: bool = False, display: Progress = silent
 ) -> StudyResult:
     """Run a study; scans that are complete in its folder are not run again.
 

@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.building import build_landscapes
 from pipeline.contents import Contents
 from pipeline.engine.reference import evaluate_reference
 from pipeline.ledger import Ledger
-from pipeline.locking import cache_of, locked
-from pipeline.manifest import StoredScan, check_same_landscapes, read_stored
-from pipeline.progress import Display, silent
+from pipeline.locking import locked
+from pipeline.manifest import read_stored
+from pipeline.rebuilding import rebuilt
 from pipeline.store import RegionFile
 from schemas.layout import ShardStatus
-from tasks import TASKS
 from tasks.landscape import Landscape
+from tasks.registry import Progress, silent
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
 """Greatest relative difference from the reference evaluation, by the scan's dtype."""
@@ -62,7 +61,7 @@ class Verification:
 
 
 def verify(
-    store: str | Path, *, points: int = 32, seed: int = 0, display: Display = silent
+    store: str | Path, *, points: int = 32, seed: int = 0, display: Progress = silent
 ) -> Verification:
     """Compare every finished shard with its checksums, and random points with the reference.
 
@@ -84,7 +83,7 @@ def verify(
         regions = RegionFile(path, stored.contents)
         damaged = _damaged(ledger, regions, display)
         sound = list(ledger.shards(ShardStatus.DONE))
-        landscapes = _rebuilt(path, stored, display) if sound else []
+        landscapes = rebuilt(path, stored, display) if sound else []
         checks, worst = 0, 0.0
         if landscapes:
             checks = points
@@ -93,7 +92,7 @@ def verify(
     return Verification(len(sound) + len(damaged), damaged, checks, worst, tolerance)
 
 
-def _damaged(ledger: Ledger, regions: RegionFile, display: Display) -> tuple[int, ...]:
+def _damaged(ledger: Ledger, regions: RegionFile, display: Progress) -> tuple[int, ...]:
     damaged = []
     total = ledger.counts().done
     for position, written in enumerate(ledger.reports(ShardStatus.DONE)):
@@ -109,14 +108,6 @@ def _damaged(ledger: Ledger, regions: RegionFile, display: Display) -> tuple[int
         ledger.record(report)
     ledger.flush()
     return tuple(report.shard for report in damaged)
-
-
-def _rebuilt(path: Path, stored: StoredScan, display: Display) -> list[Landscape]:
-    if stored.spec.task not in TASKS:
-        return []
-    landscapes = build_landscapes(stored.spec, stored.base, cache=cache_of(path), display=display)
-    check_same_landscapes(path, stored, landscapes)
-    return landscapes
 
 
 def _worst_difference(

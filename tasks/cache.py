@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
@@ -58,13 +57,3 @@ def _write(path: Path, tensors: dict[str, Tensor]) -> None:
     partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_bytes(content)
     partial.replace(path)
-
-
-def tensor_hash(*tensors: Tensor) -> str:
-    """SHA-256 over tensors' values."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from schemas.errors import SpecError, listing, suggestion
+from tasks.tensors import tensors_in_double
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,6 @@ def coordinate_section(z: int) -> Section:
     eye = torch.eye(z, dtype=torch.float64)
     zero = torch.zeros(z, dtype=torch.float64)
     return Section({"theta": zero}, tuple({"theta": row} for row in eye))
-
-
-def tensors_in_double(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Detached float64 copies on the CPU, free of gradients."""
-    return {name: t.detach().to("cpu", torch.float64, copy=True) for name, t in tensors.items()}
 
 
 def axis_count_error(given: int, expected: int, what: str) -> SpecError:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tasks.cache import cached, tensor_hash
+from tasks.cache import cached
 from tasks.landscape import FieldVariable, Floats, Landscape
 from tasks.objective import EmpiricalRisk, Split, loss_named
 from tasks.patterns.fields import LossOfCoordinates, PredictedDifference, Scaling, TargetLoss
@@ -26,9 +26,10 @@ from tasks.patterns.splits import CLASSES, make_splits
 from tasks.patterns.targets import Target, make_target
 from tasks.patterns.training import Draw, Schedule, balanced, train
 from tasks.registry import BuildContext
-from tasks.section import Section, tensors_in_double
+from tasks.section import Section
+from tasks.tensors import tensor_hash, tensors_in_double
 
-_TRAINING_VERSION = 2
+_TRAINING_VERSION = 3
 """Raised when the training changes, so that nothing older is taken from a cache."""
 _LEAST_LEVEL = 0.02
 """Least loss asked of Theorem 2 with cross-entropy, where 0 would need infinite outputs."""
@@ -218,7 +219,7 @@ def _train(
         "parameters": pattern.parameters.model_dump(mode="json"),
         "schedule": vars(schedule),
         "sources": list(pattern.target.sources.values()),
-        "data": tensor_hash(data.inputs, data.targets),
+        "data": tensor_hash([("inputs", data.inputs), ("targets", data.targets)]),
         "z": context.z,
         "seed": context.seed,
         "torch": torch.__version__,

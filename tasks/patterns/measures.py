@@ -19,37 +19,26 @@ if TYPE_CHECKING:
 
 Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 
-_TRAIN = {SPLIT: "train"}
-
 
 def relative_sup(scan: str) -> Statistic:
     """Sup |loss − target_loss − constant| on the train split, over the range of T."""
-
-    def statistic(scans: Trees) -> float:
-        found = _statistics(scans, scan)
-        sup = found["fidelity_sup_after_constant"].sel(_TRAIN)
-        return _worst(sup / found["target_range"])
-
-    return statistic
+    return _on_train(scan, "fidelity_sup_after_constant")
 
 
 def relative_rms(scan: str) -> Statistic:
     """Root mean square of loss − target_loss − constant on train, over the range of T."""
-
-    def statistic(scans: Trees) -> float:
-        found = _statistics(scans, scan)
-        rms = found["fidelity_rmse_after_constant"].sel(_TRAIN)
-        return _worst(rms / found["target_range"])
-
-    return statistic
+    return _on_train(scan, "fidelity_rmse_after_constant")
 
 
 def mean_error(scan: str) -> Statistic:
     """Mean |loss − target_loss| on train, without any constant, over the range of T."""
+    return _on_train(scan, "fidelity_mae")
 
+
+def _on_train(scan: str, variable: str) -> Statistic:
     def statistic(scans: Trees) -> float:
         found = _statistics(scans, scan)
-        return _worst(found["fidelity_mae"].sel(_TRAIN) / found["target_range"])
+        return _worst(found[variable].sel({SPLIT: "train"}) / found["target_range"])
 
     return statistic
 

@@ -5,7 +5,6 @@ Czarnecki et al. 2019, arXiv:1912.07559. Shape legend: P = points, z = axes, N =
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from tasks.registry import Progress
 
@@ -63,15 +63,14 @@ def _adam(
     progress: Progress,
 ) -> None:
     optimiser = torch.optim.Adam(parameters, lr=schedule.learning_rate)
+    decay = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(schedule.steps, 1))
     for step in range(schedule.steps):
-        for group in optimiser.param_groups:
-            cosine = math.cos(math.pi * step / schedule.steps)
-            group["lr"] = schedule.learning_rate * (1 + cosine) / 2
         optimiser.zero_grad()
         outputs, wanted = example(draw(schedule.batch))
-        loss = (outputs - wanted).square().mean()
+        loss = functional.mse_loss(outputs, wanted)
         loss.backward()  # type: ignore[no-untyped-call]
         optimiser.step()
+        decay.step()
         if (step + 1) % _SHOWN_EVERY == 0 or step + 1 == schedule.steps:
             progress(STEP, step + 1, schedule.steps, f"squared error {loss.item():.2e}")
 
@@ -99,7 +98,7 @@ def _refine(
         nonlocal done
         optimiser.zero_grad()
         outputs, wanted = example(points)
-        loss = (outputs - wanted).square().mean()
+        loss = functional.mse_loss(outputs, wanted)
         loss.backward()  # type: ignore[no-untyped-call]
         done = min(done + 1, schedule.refinement - 1)
         if done % _SHOWN_EVERY == 0:

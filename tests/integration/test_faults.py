@@ -45,9 +45,8 @@ def test_a_worker_that_dies_is_replaced_and_its_shard_retried(tmp_path, ray_here
     assert counter.stat().st_size == 2
     assert_complete(store)
     attempts = {report.shard: report.attempts for report in Ledger(store).reports(ShardStatus.DONE)}
-    deadly = 10
-    # The first death took a call of several shards, so it is charged to none of them.
-    assert attempts.pop(deadly) in (2, 3)
+    # The first death is nobody's: neighbours may have died with it. The second is the shard's own.
+    assert attempts.pop(10) == 2
     assert set(attempts.values()) == {1}
 
 
