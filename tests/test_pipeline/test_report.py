@@ -10,22 +10,17 @@ import xarray as xr
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
-from xarray.backends import BackendArray
-from xarray.core.indexing import (
-    ExplicitIndexer,
-    IndexingSupport,
-    LazilyIndexedArray,
-    explicit_indexing_adapter,
-)
 
-from pipeline.report import page, write_report
 from pipeline.report.figures_nd import centre, pair_cuts, profiles
 from pipeline.report.interactive import cube, surface
 from pipeline.report.panels import Panel, draw
 from pipeline.report.style import number, sequential
 from pipeline.report.summary import tables
-from pipeline.report.view import kept, look
+from pipeline.report.view import look
 from schemas.layout import ShardStatus
+from tests.report_trees import tree_of, wells, write
+
+pytestmark = pytest.mark.usefixtures("coarse")
 
 FIGURES = {
     1: {"curves", "transfer", "accuracy"},
@@ -35,77 +30,11 @@ FIGURES = {
 HOSTILE = "</script><script>alert('$x_{$ &amp;')</script>"
 
 
-def wells(shape, replicates=1, splits=("train", "test"), analysed=True):
-    """A scan of two wells, its least train loss near axis_1 = -1 and axis_2 = 0.5."""
-    axes = [f"axis_{i + 1}" for i in range(len(shape))]
-    coords = {
-        a: np.linspace(-1.5, 1.5, n) if n > 1 else [0.25] for a, n in zip(axes, shape, strict=True)
-    }
-    mesh = np.meshgrid(*coords.values(), indexing="ij")
-    target = (mesh[0] ** 2 - 1) ** 2 + 0.2 * mesh[0] + sum((m - 0.5) ** 2 for m in mesh[1:])
-    noise = np.random.default_rng(0).normal(0, 0.01, (replicates, len(splits), *shape))
-    loss = (target + 2 + noise).astype(np.float32)
-    dims = ["split", *axes] if replicates == 1 else ["replicate", "split", *axes]
-    values = loss[0] if replicates == 1 else loss
-    attrs = {"long_name": "mean loss", "units": "1"}
-    root = xr.Dataset(
-        {
-            "loss": (dims, values, attrs),
-            "accuracy": (dims, np.exp(-values)),
-            "target": (axes, target),
-            "target_loss": (axes, target + 2),
-            "predicted_test": (axes, 0 * target),
-        },
-        coords={**coords, "split": list(splits)},
-        attrs={
-            "spec": json.dumps(
-                {"task": "wells", "axes": {a: {"num": n} for a, n in zip(axes, shape, strict=True)}}
-            ),
-            "fingerprint": "f00d",
-            "seed": 7,
-            "versions": json.dumps({"torch": "2.6"}),
-            "facts": json.dumps([{"approximation_error": 1.5e-5}]),
-            "reference": json.dumps({"global_minimum": 0.0}),
-        },
-    )
-    return tree_of(root, analysed)
-
-
-def tree_of(root, analysed=True, status=None):
-    nodes = {"/": root}
-    if analysed:
-        nodes["/analysis"] = analysis_of(root)
-    done = np.full(4, ShardStatus.DONE, np.uint8)
-    nodes["/ledger"] = xr.Dataset({"status": ("shard", done if status is None else status)})
-    return xr.DataTree.from_dict(nodes)
-
-
-def analysis_of(root):
-    axes = [str(d) for d in root.loss.dims if d not in ("split", "replicate")]
-    where = root.loss.fillna(np.inf).argmin(axes)
-    places = xr.concat([root[a][where[a]].drop_vars(a) for a in axes], "axis")
-    places = places.assign_coords(axis=axes).transpose(..., "split", "axis")
-    return xr.Dataset({"argmin": places, "minimum": root.loss.min(axes)})
-
-
-def write(tree, out, rows=(), title="Wells"):
-    path = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
-    return path.read_text(encoding="utf-8")
-
-
 def outside_references(html):
     """What a browser would load from elsewhere: src, href, url() and @import outside of scripts."""
     markup = re.sub(r"<script.*?</script>", "", html, flags=re.DOTALL)
     loads = re.findall(r"""(?:src|href)\s*=\s*["']?([^"'\s>]+)|url\(([^)]+)\)|@import""", markup)
     return [a or b for a, b in loads if not (a or b).startswith(("#", "data:image/png;base64,"))]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def coarse():
-    """Few pixels: the tests look at what is drawn, not at how finely."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(page, "RESOLUTION", 50)
-        yield
 
 
 @pytest.fixture(scope="module", params=[(30,), (20, 14), (9, 8, 7)], ids="{0}".format)
@@ -323,69 +252,3 @@ def test_rows_become_tables():
 )  # fmt: skip
 def test_numbers_read_well(value, text):
     assert number(value) == text
-
-
-def test_kept_indices():
-    assert kept(5, 9).tolist() == [0, 1, 2, 3, 4]
-    for n in (100, 511, 513, 10**6):
-        indices = kept(n, 50, [37, n - 2])
-        assert len(indices) <= 50
-        assert {0, 37, n - 2, n - 1} <= set(indices.tolist())
-
-
-class Watched(BackendArray):
-    """A large field computed where it is read, which refuses to give more than `most` values."""
-
-    def __init__(self, shape, most):
-        self.shape, self.dtype, self.most, self.read = shape, np.dtype("f4"), most, 0
-
-    def __getitem__(self, key: ExplicitIndexer):
-        return explicit_indexing_adapter(key, self.shape, IndexingSupport.OUTER, self._read)
-
-    def _read(self, key):
-        places = [np.atleast_1d(np.arange(n)[k]) for n, k in zip(self.shape, key, strict=True)]
-        size = int(np.prod([len(place) for place in places]))
-        assert size <= self.most, f"{size} values were loaded at once"
-        self.read += size
-        waves = [np.sin(p / n * 5) for p, n in zip(places[1:], self.shape[1:], strict=True)]
-        total = sum(np.ix_(*waves)) + 1.0
-        values = np.stack([total + i for i in places[0]]).astype("f4")
-        scalar = [
-            axis for axis, k in enumerate(key) if np.ndim(k) == 0 and not isinstance(k, slice)
-        ]
-        return values.squeeze(tuple(scalar)) if scalar else values
-
-
-@pytest.mark.parametrize(
-    ("shape", "most"),
-    [((2_000_000,), 2 * 512), ((60_000, 50_000), 2 * 512**2), ((4000, 3000, 5000), 2 * 512**2)],
-)
-def test_a_large_grid_is_reduced_before_it_is_loaded(tmp_path, shape, most):
-    watched = Watched((2, *shape), most)
-    axes = [f"axis_{i}" for i in range(len(shape))]
-    root = xr.Dataset(
-        {"loss": (["split", *axes], LazilyIndexedArray(watched))},
-        coords={
-            "split": ["train", "test"],
-            **{a: np.arange(n) * 1.0 for a, n in zip(axes, shape, strict=True)},
-        },
-    )
-    html = write(xr.DataTree(root), tmp_path)
-    assert 0 < watched.read <= 20 * most
-    assert "reduced to" in html
-
-
-def test_dask_chunks_that_are_not_drawn_are_not_computed():
-    computed = []
-
-    def chunk(block):
-        computed.append(block.shape)
-        return block
-
-    import dask.array as da
-
-    size = 256 * 4096
-    loss = da.zeros((1, size), chunks=(1, 256), dtype="f4").map_blocks(chunk, meta=np.empty((0, 0)))
-    root = xr.Dataset({"loss": (("split", "axis_1"), loss)}, coords={"split": ["train"]})
-    look(xr.DataTree(root.assign_coords(axis_1=np.arange(size) * 1.0)))
-    assert 0 < len(computed) <= 513
