@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import orchestration, startup
+from benchmarks import engine, memory, orchestration, startup, workers
 
-BENCHMARKS = {"startup": startup.main, "orchestration": orchestration.main}
+BENCHMARKS = {
+    "startup": startup.main,
+    "orchestration": orchestration.main,
+    "engine": engine.main,
+    "workers": workers.main,
+    "memory": memory.main,
+}
 
 if __name__ == "__main__":
     for name in sys.argv[1:] or BENCHMARKS:

@@ -102,7 +102,7 @@ class Stopwatch:
     def __init__(self) -> None:
         self.first = self.last = (0.0, 0)
 
-    def __call__(self, _step: str, done: int, _total: int, _note: str = "") -> None:
+    def __call__(self, step: str, done: int, total: int, note: str = "") -> None:  # noqa: ARG002
         """Note the time of a report."""
         now = time.perf_counter()
         if self.first[1] == 0:
@@ -110,17 +110,21 @@ class Stopwatch:
         self.last = (now, done)
 
     @property
+    def seconds(self) -> float:
+        """Time between the first report and the last."""
+        return self.last[0] - self.first[0]
+
+    @property
     def rate(self) -> float:
-        """Shards a second between the first report and the last."""
-        points = self.last[1] - self.first[1]
-        return points / POINTS_PER_SHARD / (self.last[0] - self.first[0])
+        """Points a second between the first report and the last."""
+        return (self.last[1] - self.first[1]) / self.seconds
 
 
 def orchestrated_rate(folder: Path, shards: int) -> float:
     """Shards a second through Ray, from the first report on."""
     watch = Stopwatch()
     run_built(spec_of(shards), folder / f"{shards}.zarr", lambda: [landscape()], display=watch)
-    return watch.rate
+    return watch.rate / POINTS_PER_SHARD
 
 
 def memory_of(shards: int) -> float:
