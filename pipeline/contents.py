@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from schemas.grid import Block, Grid
-from schemas.layout import Variable
+from schemas.layout import AXIS, AXIS_OTHER, METRICS, Variable
 from schemas.scan import ScanSpec
+
+STORED_DTYPE = {"bfloat16": "float32"}
+"""Dtype in which losses are stored, where it is not that of the evaluation."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,35 @@ class Contents:
         return self.replicates * self.grid.n_points
 
     @property
+    def numbers_per_point(self) -> int:
+        """Stored numbers of one point, all variables together."""
+        return sum(math.prod(self.lead(name)) for name in (*self.metrics, *self.fields))
+
+    @property
     def n_bytes(self) -> int:
         """Bytes of all variables, before compression."""
-        item = np.dtype(self.dtype).itemsize
-        per_point = len(self.metrics) * len(self.splits) + len(self.fields)
-        return self.n_points * per_point * item
+        per_point = sum(
+            math.prod(self.lead(name)) * np.dtype(self.dtype_of(name)).itemsize
+            for name in (*self.metrics, *self.fields)
+        )
+        return self.n_points * per_point
+
+    @property
+    def section_dims(self) -> tuple[str, ...]:
+        """The dimensions that some metric has beside the split and the grid's axes."""
+        used = {dim for name in self.metrics for dim in METRICS[name].dims}
+        return tuple(dim for dim in (AXIS, AXIS_OTHER) if dim in used)
+
+    def lead(self, name: str) -> tuple[int, ...]:
+        """Sizes of a variable before the grid's axes: (S, *extra) of a metric, () of a field."""
+        if name not in self.metrics:
+            return ()
+        return (len(self.splits), *(len(self.grid.names) for _ in METRICS[name].dims))
+
+    def dtype_of(self, name: str) -> str:
+        """The dtype in which a variable is stored."""
+        own = METRICS[name].dtype if name in self.metrics else None
+        return own or self.dtype
 
     def place(self, shard: int) -> tuple[int, Block]:
         """The replicate and the block of a shard."""
@@ -58,6 +86,6 @@ def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable]) -> Contents:
         splits=spec.splits,
         metrics=spec.metrics,
         fields=fields,
-        dtype=spec.compute.dtype,
+        dtype=STORED_DTYPE.get(spec.compute.dtype, spec.compute.dtype),
         sharded=spec.shards is not None,
     )

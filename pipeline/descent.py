@@ -15,7 +15,7 @@ from torch.nn.utils import parameters_to_vector
 
 from pipeline.engine.contract import Floats, load_origin
 from tasks.landscape import Landscape
-from tasks.objective import EmpiricalRisk
+from tasks.objective import EmpiricalRisk, per_sample
 from tasks.registry import Progress, silent
 
 _STEPS = 300
@@ -58,7 +58,7 @@ def descend(
     targets = data.targets.double() if data.targets.is_floating_point() else data.targets
 
     def mean_loss() -> Tensor:
-        return objective.loss(module(inputs), targets).mean()
+        return per_sample(objective.loss, module(inputs.clone()), targets).mean()
 
     start = parameters_to_vector(parameters).detach().clone()
     with torch.no_grad():

@@ -15,9 +15,9 @@ import numpy.typing as npt
 import zarr
 
 from pipeline.store import Location, zarr_target
-from schemas.layout import LEDGER_CHUNK, LEDGER_COLUMNS, LEDGER_GROUP, ShardStatus
+from schemas.layout import LEDGER_CHUNK, LEDGER_COLUMNS, LEDGER_GROUP, LEDGER_TEXTS, ShardStatus
 
-_COLUMNS = (*LEDGER_COLUMNS, "error")
+_COLUMNS = (*LEDGER_COLUMNS, *LEDGER_TEXTS)
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,21 @@ class ShardReport:
     checksum: int = 0
     worker: int = -1
     error: str = ""
+    nonfinite: int = 0
+    engine: str = ""
 
 
 @dataclass(frozen=True)
 class Counts:
-    """Shards by what became of them; damaged ones are pending again."""
+    """Shards by what became of them; damaged ones are pending again.
+
+    `nonfinite` counts losses that are NaN or infinite; they are results like any other.
+    """
 
     done: int
     failed: int
     pending: int
+    nonfinite: int = 0
 
 
 class Ledger:
@@ -85,12 +91,13 @@ class Ledger:
 
     def counts(self) -> Counts:
         """How many shards are done, failed and pending."""
-        done = failed = 0
+        done = failed = nonfinite = 0
         for block in range(-(-self._length // LEDGER_CHUNK)):
             status = self._statuses(block)
             done += int(np.count_nonzero(status == ShardStatus.DONE))
             failed += int(np.count_nonzero(status == ShardStatus.FAILED))
-        return Counts(done, failed, self._length - done - failed)
+            nonfinite += int(self._values("nonfinite", block).sum(dtype=np.int64))
+        return Counts(done, failed, self._length - done - failed, nonfinite)
 
     def shards(self, status: ShardStatus) -> Iterator[int]:
         """Shards of that status, in order."""
@@ -105,11 +112,14 @@ class Ledger:
             for at in np.flatnonzero(columns["status"] == status):
                 yield _report(block * LEDGER_CHUNK + int(at), columns, int(at))
 
-    def _statuses(self, block: int) -> npt.NDArray[np.uint8]:
+    def _statuses(self, block: int) -> npt.NDArray[Any]:
+        return self._values("status", block)
+
+    def _values(self, column: str, block: int) -> npt.NDArray[Any]:
         if block in self._held:
-            return self._held[block]["status"]
+            return self._held[block][column]
         start = block * LEDGER_CHUNK
-        return np.asarray(self._column("status")[start : start + LEDGER_CHUNK], dtype=np.uint8)
+        return np.asarray(self._column(column)[start : start + LEDGER_CHUNK])
 
     def _block(self, block: int) -> dict[str, npt.NDArray[Any]]:
         if block not in self._held:
@@ -138,4 +148,6 @@ def _report(shard: int, columns: dict[str, npt.NDArray[Any]], at: int) -> ShardR
         checksum=int(columns["checksum"][at]),
         worker=int(columns["worker"][at]),
         error=str(columns["error"][at]),
+        nonfinite=int(columns["nonfinite"][at]),
+        engine=str(columns["engine"][at]),
     )

@@ -52,6 +52,7 @@ def new_manifest(
         "fingerprint": plan.fingerprint,
         "seed": spec.seed,
         "engine": json.dumps(asdict(plan.engine)),
+        **({} if plan.error is None else {"bfloat16_error": plan.error}),
         "landscapes": [landscape_hash(landscape) for landscape in landscapes],
         "fields": json.dumps({n: asdict(v) for n, v in plan.contents.fields.items()}),
         "reference": json.dumps(dict(landscapes[0].reference)),

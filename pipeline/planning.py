@@ -6,24 +6,31 @@ Shape legend: P = points of a batch, S = splits, n = numbers that a direction to
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from pipeline.building import build_landscapes
 from pipeline.contents import Contents, scan_contents
 from pipeline.devices import local_device, local_workers
-from pipeline.engine.choice import choose_engine, make_evaluator
-from pipeline.engine.contract import EngineChoice, activation_numbers
-from schemas.errors import PlanError
+from pipeline.engine.choice import (
+    check_forced,
+    check_offer,
+    choose_engine,
+    make_evaluator,
+)
+from pipeline.engine.contract import EngineChoice
+from pipeline.engine.footprint import Footprint, footprint
+from pipeline.engine.graph.tracing import Untraceable
+from pipeline.engine.precision import measured_error
+from pipeline.engine.preflight import check_objective
+from pipeline.engine.tuning import Work
+from schemas.errors import PlanError, SpecError
 from schemas.files import load_spec
-from schemas.layout import Variable
+from schemas.layout import METRICS, Variable
 from schemas.scan import ScanSpec
 from tasks import TASKS, normalised
 from tasks.landscape import Landscape
-from tasks.objective import ClosedForm, EmpiricalRisk
 
 _MOST_BATCH = 4096
 _BATCH_BYTES = 64 * 2**20
@@ -34,23 +41,32 @@ _COPIES_OF_VALUES = 3
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes of one worker's own data, part by part, and the limit on their sum."""
+    """Bytes of one worker's own data, part by part, and the limit on their sum.
 
-    landscape: int
-    activations: int
-    per_batch_point: int
+    Data sets and directions are not among them: the workers of a machine share those.
+    """
+
+    evaluator: Footprint
     per_shard_point: int
     limit: int
 
     def total(self, batch: int, shard_points: int) -> int:
         """Bytes with that batch and that many points in a shard."""
-        fixed = self.landscape + self.activations
-        return fixed + batch * self.per_batch_point + shard_points * self.per_shard_point
+        own = self.evaluator.fixed + batch * self.per_batch_point
+        return own + shard_points * self.per_shard_point
+
+    @property
+    def per_batch_point(self) -> int:
+        """Bytes of one point of a batch."""
+        return self.evaluator.per_point
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a scan will do and what it will cost. `seconds_per_point` is None if not measured."""
+    """What a scan will do and what it will cost.
+
+    `seconds_per_point` is None if not measured; `error` is that of a bfloat16 evaluation.
+    """
 
     fingerprint: str
     contents: Contents
@@ -58,7 +74,8 @@ class Plan:
     workers: int
     batch: int
     memory: Memory
-    seconds_per_point: float | None
+    seconds_per_point: float | None = None
+    error: float | None = None
 
     @property
     def shard_points(self) -> int:
@@ -69,6 +86,12 @@ class Plan:
     def worker_bytes(self) -> int:
         """Bytes of one worker's own data."""
         return self.memory.total(self.batch, self.shard_points)
+
+    @property
+    def cost_factor(self) -> float:
+        """What a point costs in evaluations of its loss, as the metrics declare it."""
+        z = len(self.contents.grid.shape)
+        return max(1.0, sum(METRICS[name].cost(z) for name in self.contents.metrics))
 
     @property
     def projected_seconds(self) -> float | None:
@@ -84,7 +107,8 @@ class Plan:
         memory = self.memory
         said = f"a worker needs {size(self.worker_bytes)}, above its limit of {size(memory.limit)}"
         room = memory.limit - memory.total(0, self.shard_points)
-        batch = room // max(memory.per_batch_point, 1)
+        block = self.engine.point_block
+        batch = room // max(memory.per_batch_point, 1) // block * block
         if batch >= 1:
             raise PlanError(
                 f"compute.memory_per_worker: {said}; with compute.batch: {batch} it would fit"
@@ -121,7 +145,9 @@ class Plan:
             "workers": self.workers,
             "device": self.engine.device,
             "dtype": self.engine.dtype,
-            "engine": self.engine.name,
+            "engine": asdict(self.engine),
+            "bfloat16_error": self.error,
+            "cost_factor": self.cost_factor,
             "batch": self.batch,
             "memory_per_worker": self.worker_bytes,
             "memory_limit": self.memory.limit,
@@ -146,6 +172,7 @@ def plan(spec: ScanSpec | str | Path, *, base: Path | None = None) -> Plan:
         spec = load_spec(Path(spec))
     spec = normalised(spec, TASKS)
     landscape = build_landscapes(spec, (base or Path()).resolve(), train=False)[0]
+    check_objective(landscape, spec.splits)
     workers = local_workers(spec.compute)
     device = local_device(spec.compute)
     return make_plan(spec, landscape, workers=workers, device=device).validate()
@@ -158,21 +185,77 @@ def make_plan(
     workers: int,
     device: str,
     engine: EngineChoice | None = None,
+    tune: bool = True,
     calibrate: bool = True,
 ) -> Plan:
-    """The plan of a scan; `engine` forces a recorded choice. Not yet validated."""
+    """The plan of a scan; not yet validated.
+
+    Args:
+        spec: the spec.
+        landscape: that of its first replicate.
+        workers: how many there will be.
+        device: theirs.
+        engine: forces a recorded choice.
+        tune: whether evaluators may be timed here for the choice.
+        calibrate: whether the time of a point is measured here.
+
+    Raises:
+        SpecError: the objective cannot be evaluated, or does not offer a split or metric.
+    """
     compute = spec.compute
-    choice = engine or choose_engine(landscape, device, compute.dtype, compute.cpus_per_worker)
     fields = {name: Variable(f.long_name, f.units) for name, f in landscape.fields.items()}
     contents = scan_contents(spec, fields)
-    memory = _memory(landscape, contents, choice, int(compute.memory_per_worker))
     shard_points = contents.grid.shard(0).size
+    per_shard_point = contents.numbers_per_point * 8 * _COPIES_OF_VALUES
+    limit = int(compute.memory_per_worker)
+    room = limit - shard_points * per_shard_point
+    choice = engine or _choice(spec, landscape, contents, device, room, tune)
+    needed = footprint(landscape, spec.splits, spec.metrics, choice)
+    memory = Memory(needed, per_shard_point, limit)
     batch = _batch(memory, shard_points) if compute.batch == "auto" else compute.batch
-    batch = min(batch, shard_points)
-    plan = Plan(spec.fingerprint(), contents, choice, workers, batch, memory, None)
-    if not calibrate or plan.worker_bytes > memory.limit:
+    # Blocks of points begin at the shard's first one, so a point's block is always the same.
+    batch = -(-batch // choice.point_block) * choice.point_block
+    plan = Plan(spec.fingerprint(), contents, choice, workers, min(batch, shard_points), memory)
+    if plan.worker_bytes > memory.limit:
         return plan
-    return replace(plan, seconds_per_point=seconds_per_point(landscape, plan))
+    if calibrate:
+        plan = replace(plan, seconds_per_point=seconds_per_point(landscape, plan))
+    if choice.dtype == "bfloat16" and tune:
+        measured = measured_error(landscape, contents.grid, spec.splits, choice, spec.seed)
+        plan = replace(plan, error=measured)
+    return plan
+
+
+def _choice(
+    spec: ScanSpec, landscape: Landscape, contents: Contents, device: str, room: int, tune: bool
+) -> EngineChoice:
+    """The evaluator that the spec names, or else the one found by timing, within the room."""
+    compute, first = spec.compute, contents.grid.shard(0)
+    if compute.engine == "auto":
+        work = Work(
+            splits=spec.splits,
+            metrics=spec.metrics,
+            points=contents.grid.points(first, 0, min(first.size, _MOST_BATCH)),
+            total=contents.n_points if tune else 0,
+            room=room,
+        )
+        return choose_engine(landscape, device, compute.dtype, compute.cpus_per_worker, work)
+    choice = EngineChoice(
+        device=device,
+        dtype=compute.dtype,
+        threads=compute.cpus_per_worker,
+        **compute.engine.model_dump(),
+    )
+    check_offer(landscape, spec.splits, spec.metrics)
+    check_forced(landscape, spec.metrics, choice)
+    try:
+        make_evaluator(landscape, spec.splits, spec.metrics, choice)
+    except Untraceable as error:
+        raise SpecError(
+            f"compute.engine.name: {choice.name!r} cannot evaluate this model ({error}); "
+            "use engine: auto"
+        ) from None
+    return choice
 
 
 def seconds_per_point(landscape: Landscape, plan: Plan) -> float:
@@ -189,39 +272,6 @@ def seconds_per_point(landscape: Landscape, plan: Plan) -> float:
         if taken > _CALIBRATION_SECONDS / 4 or count >= len(points):
             return taken / count
         count = min(len(points), count * 4)
-
-
-def _memory(landscape: Landscape, contents: Contents, choice: EngineChoice, limit: int) -> Memory:
-    item = torch.empty((), dtype=choice.torch_dtype).element_size()
-    section = landscape.section
-    moved = sum(section.origin[name].numel() for name in section.touched)
-    parameters = sum(tensor.numel() for tensor in section.origin.values())
-    directions = sum(t.numel() for d in section.directions for t in d.values())
-    # Origin and directions are kept in float64, the module's copy in the scan's dtype.
-    resident = (parameters + directions) * 8 + parameters * item
-    activations = 0
-    if isinstance(landscape.objective, EmpiricalRisk):
-        resident += _data_bytes(landscape.objective, contents, item)
-        longest = max(len(landscape.objective.splits[split]) for split in contents.splits)
-        block = min(choice.sample_block or longest, longest)
-        activations = block * activation_numbers(landscape.objective) * item
-    variables = len(contents.metrics) * len(contents.splits) + len(contents.fields)
-    # A batch point: its parameters in float64 and in the scan's dtype, and one temporary. A closed
-    # form works on copies of its parameters.
-    copies = 4 if isinstance(landscape.objective, ClosedForm) else 2
-    per_batch_point = moved * (8 * copies + item) + 8 * section.z + variables * 8
-    per_shard_point = variables * 8 * _COPIES_OF_VALUES
-    return Memory(resident, activations, per_batch_point, per_shard_point, limit)
-
-
-def _data_bytes(objective: EmpiricalRisk, contents: Contents, item: int) -> int:
-    total = 0
-    for name in contents.splits:
-        split = objective.splits[name]
-        for tensor in (split.inputs, split.targets):
-            own = item if tensor.is_floating_point() else tensor.element_size()
-            total += tensor.numel() * (tensor.element_size() + own)
-    return total
 
 
 def _batch(memory: Memory, shard_points: int) -> int:

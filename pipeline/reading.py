@@ -26,7 +26,12 @@ class Status:
         """Plain values for `cartograd status --json`."""
         counts = self.counts
         shards = {"done": counts.done, "failed": counts.failed, "pending": counts.pending}
-        return {"state": self.state, "points": self.points, "shards": shards}
+        return {
+            "state": self.state,
+            "points": self.points,
+            "shards": shards,
+            "nonfinite": counts.nonfinite,
+        }
 
 
 def open_scan(store: str | Path) -> xr.DataTree:

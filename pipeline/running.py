@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.building import build_landscapes
 from pipeline.devices import Workforce, local_device, session
+from pipeline.engine.preflight import check_objective
 from pipeline.executors import Executor, RayExecutor, SerialExecutor
 from pipeline.ledger import Counts, Ledger
 from pipeline.locking import cache_of, locked
@@ -102,6 +103,8 @@ def run_built(
             if not counts.failed and not counts.pending:
                 return ScanResult(store, counts, None)
         landscapes = build()
+        for landscape in landscapes:
+            check_objective(landscape, spec.splits)
         if stored:
             check_same_landscapes(store, stored, landscapes)
         where = (base or Path()).resolve()
@@ -126,6 +129,7 @@ def scan_in_memory(
 ) -> Counts:
     """Scan ready-made landscapes in this process into a Zarr store held in memory."""
     device = local_device(spec.compute)
+    check_objective(landscapes[0], spec.splits)
     plan = make_plan(spec, landscapes[0], workers=0, device=device, calibrate=False).validate()
     create(location, plan.contents, new_manifest(spec, Path(), plan, landscapes))
     executor = SerialExecutor(Assignment(plan, location), [pack(part) for part in landscapes])
@@ -151,6 +155,7 @@ def _scan(
             workers=workforce.workers,
             device=workforce.device,
             engine=stored.engine if stored else None,
+            tune=workforce.device == local_device(spec.compute),
             calibrate=workforce.device == local_device(spec.compute),
         ).validate()
         if not stored:

@@ -34,6 +34,7 @@ def scan(
     loss: str | SampleLoss = "cross_entropy",
     directions: str | Sequence[Mapping[str, Tensor]] = "filter",
     axes: Mapping[str, AxisLike] | None = None,
+    metrics: Sequence[str] = ("loss",),
     origin: Mapping[str, Tensor] | None = None,
     workers: int = 0,
     device: str = "auto",
@@ -47,22 +48,26 @@ def scan(
     Args:
         model: any module; it is evaluated in eval mode and not changed.
         data: split name → (inputs, targets), or one such pair, which is then the split `train`.
-        loss: `cross_entropy`, `mse`, or a function (outputs, targets) → one loss for each sample.
+        loss: `cross_entropy`, `mse`, or a function (outputs, targets) → losses (N,) or (N, …), one
+            for each sample or several to be averaged, such as a `torch.nn` loss with
+            `reduction="none"`.
         directions: `random` (Gaussian), `filter` (Gaussian, filter-normalised; Li et al. 2018,
             arXiv:1712.09913), or one mapping from parameter name to tensor for each axis.
         axes: name → (start, stop, number) or a one-dimensional array of coordinates; by default
             alpha and beta from −1 to 1 with 51 points each.
+        metrics: what to measure; `schemas.layout.METRICS` says what there is.
         origin: parameters at the origin of the section; by default the module's own.
         workers: Ray workers; 0 evaluates in this process.
         device: `auto`, `cpu` or `cuda`.
-        dtype: `float32` or `float64`.
+        dtype: `float32`, `float64` or `bfloat16`.
         store: path of a Zarr store to keep, and to continue when it holds the same scan; without
             it nothing is written that outlives the call.
         seed: seed of random directions.
         display: is told of progress.
 
     Returns:
-        A dataset with `loss(split, *axes)` and the coordinates, loaded unless a store is given.
+        A dataset with `loss(split, *axes)`, the other metrics and the coordinates, loaded unless
+        a store is given.
 
     Raises:
         SpecError: an argument is wrong.
@@ -84,6 +89,7 @@ def scan(
             "parameters": {"landscape": landscape_hash(landscape)},
             "axes": {name: _axis(name, axis) for name, axis in named.items()},
             "splits": tuple(_splits(data)),
+            "metrics": tuple(metrics),
             "seed": seed,
             "compute": {"workers": workers, "device": device, "dtype": dtype},
         },

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from tasks.landscape import Landscape
 from tasks.tensors import raw_bytes, tensor_hash
@@ -80,7 +81,14 @@ class _TensorPickler(cloudpickle.Pickler):  # type: ignore[misc]
             learns = obj.requires_grad
             is_parameter = isinstance(obj, nn.Parameter)
             return _tensor, (flat, obj.dtype, tuple(obj.shape), is_parameter, learns)
+        if isinstance(obj, nn.Module) and is_parametrized(obj):
+            # Their class refuses to be pickled; its bytes never leave this run.
+            return _bare, (type(obj),), obj.__dict__
         return super().reducer_override(obj)
+
+
+def _bare(kind: type[nn.Module]) -> nn.Module:
+    return kind.__new__(kind)
 
 
 def _tensor(

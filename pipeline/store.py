@@ -1,6 +1,7 @@
 """The Zarr store of a scan: created once, written region by region, read by anyone.
 
-Shape legend: S = splits; a region is one block of the grid in one replicate.
+Shape legend: S = splits, P = points, *extra = a metric's own dimensions, one entry an axis; a
+region is one block of the grid in one replicate.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from schemas.layout import (
     LEDGER_CHUNK,
     LEDGER_COLUMNS,
     LEDGER_GROUP,
+    LEDGER_TEXTS,
     METRICS,
     REPLICATE,
     SPLIT,
@@ -34,7 +36,7 @@ from schemas.layout import (
 
 Location: TypeAlias = Path | Store
 """A directory, or a Zarr store in memory."""
-Values: TypeAlias = Mapping[str, npt.NDArray[np.float64]]
+Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
 def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) -> None:
@@ -43,13 +45,15 @@ def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) 
     _create_coordinates(root, contents)
     leading = (REPLICATE,) if contents.replicates > 1 else ()
     for name in contents.metrics:
-        _create_variable(root, name, METRICS[name], (*leading, SPLIT), contents)
+        metric = METRICS[name]
+        _create_variable(root, name, metric, (*leading, SPLIT, *metric.dims), contents)
     for name, variable in contents.fields.items():
         _create_variable(root, name, variable, leading, contents)
     ledger = root.create_group(LEDGER_GROUP)
     for name, (dtype, long_name, units) in LEDGER_COLUMNS.items():
         _create_ledger_column(ledger, name, dtype, contents.n_shards, long_name, units)
-    _create_ledger_column(ledger, "error", "str", contents.n_shards, "why a shard failed", "")
+    for name, long_name in LEDGER_TEXTS.items():
+        _create_ledger_column(ledger, name, "str", contents.n_shards, long_name, "")
     consolidate(location)
 
 
@@ -59,6 +63,9 @@ def _create_coordinates(root: zarr.Group, contents: Contents) -> None:
         _create_coordinate(root, name, axis.coordinates(0, axis.num), attributes)
     labels = np.array(contents.splits, dtype=np.dtypes.StringDType())
     _create_coordinate(root, SPLIT, labels, {"long_name": "data set"})
+    names = np.array(contents.grid.names, dtype=np.dtypes.StringDType())
+    for dim in contents.section_dims:
+        _create_coordinate(root, dim, names, {"long_name": "axis of the grid"})
     if contents.replicates > 1:
         numbers = np.arange(contents.replicates)
         _create_coordinate(root, REPLICATE, numbers, {"long_name": "seeded repetition"})
@@ -80,18 +87,20 @@ def _create_coordinate(
 def _create_variable(
     root: zarr.Group, name: str, variable: Variable, leading: tuple[str, ...], contents: Contents
 ) -> None:
-    sizes = {REPLICATE: contents.replicates, SPLIT: len(contents.splits)}
+    grid, lead = contents.grid, contents.lead(name)
+    dtype = np.dtype(contents.dtype_of(name))
+    replicates = (contents.replicates,) if REPLICATE in leading else ()
+    # One split is often read alone; entries along a metric's own dimensions never are.
+    chunk = (*(1 for _ in replicates), *(1 for _ in lead[:1]), *lead[1:], *grid.chunks)
     # A shard holds every split of its points in one replicate, so a Zarr shard must as well.
-    whole = {REPLICATE: 1, SPLIT: len(contents.splits)}
-    grid = contents.grid
-    shards = (*(whole[dim] for dim in leading), *grid.shards) if contents.sharded else None
+    shard = (*(1 for _ in replicates), *lead, *grid.shards)
     root.create_array(
         name,
-        shape=(*(sizes[dim] for dim in leading), *grid.shape),
-        chunks=(*(1 for _ in leading), *grid.chunks),
-        shards=shards,
-        dtype=contents.dtype,
-        fill_value=np.nan,
+        shape=(*replicates, *lead, *grid.shape),
+        chunks=chunk,
+        shards=shard if contents.sharded else None,
+        dtype=dtype,
+        fill_value=np.nan if dtype.kind == "f" else 0,
         compressors=(BloscCodec(cname="lz4", shuffle="shuffle"), Crc32cCodec()),
         dimension_names=(*leading, *grid.names),
         attributes={"long_name": variable.long_name, "units": variable.units},
@@ -167,7 +176,7 @@ class RegionFile:
         self._arrays = {name: _array(group, name) for name in (*contents.metrics, *contents.fields)}
 
     def write(self, shard: int, values: Values) -> int:
-        """Write a shard's variables, metric (S, P) or field (P,); returns their CRC-32."""
+        """Write a shard's variables, metric (S, *extra, P) or field (P,); returns their CRC-32."""
         replicate, block = self._contents.place(shard)
         checksum = 0
         for name, array in self._arrays.items():
@@ -180,7 +189,7 @@ class RegionFile:
         return checksum
 
     def read(self, shard: int) -> tuple[dict[str, npt.NDArray[Any]], int]:
-        """A shard's variables, metric (S, *block) or field (*block), and their CRC-32.
+        """A shard's variables, metric (S, *extra, *block) or field (*block), and their CRC-32.
 
         Raises ValueError when a chunk does not match its own checksum.
         """
@@ -188,8 +197,8 @@ class RegionFile:
         regions: dict[str, npt.NDArray[Any]] = {}
         checksum = 0
         for name, array in self._arrays.items():
-            lead = (len(self._contents.splits),) if name in self._contents.metrics else ()
-            region = np.ascontiguousarray(array[self._index(replicate, lead, block)])
+            index = self._index(replicate, self._contents.lead(name), block)
+            region = np.ascontiguousarray(array[index])
             regions[name] = region
             checksum = zlib.crc32(region.data, checksum)
         return regions, checksum

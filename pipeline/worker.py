@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.engine.choice import make_evaluator
-from pipeline.engine.contract import Evaluator, Floats, Values
+from pipeline.engine.contract import Floats, Values
+from pipeline.engine.shrinking import ShrinkingEvaluator
 from pipeline.ledger import ShardReport
 from pipeline.planning import Plan
 from pipeline.shipping import Packed, unpack
@@ -36,13 +37,14 @@ class ShardWorker:
         self._regions = RegionFile(assignment.location, assignment.plan.contents)
         self._landscape_of = landscape_of
         self._number = number
-        self._held: tuple[int, Landscape, Evaluator] | None = None
+        self._held: tuple[int, Landscape, ShrinkingEvaluator] | None = None
 
     def evaluate(self, shard: int, attempt: int) -> ShardReport:
         """Evaluate and write one shard. An exception becomes a report, never a dead worker."""
         start = time.perf_counter()
         try:
-            checksum = self._regions.write(shard, self._values(shard))
+            values = self._values(shard)
+            checksum = self._regions.write(shard, values)
         except Exception as error:  # noqa: BLE001 - whatever a user's model raises is the report
             return ShardReport(
                 shard,
@@ -53,7 +55,16 @@ class ShardWorker:
                 error=f"{type(error).__name__}: {error}".replace("\n", " ")[:500],
             )
         seconds = time.perf_counter() - start
-        return ShardReport(shard, ShardStatus.DONE, attempt, seconds, checksum, self._number)
+        return ShardReport(
+            shard,
+            ShardStatus.DONE,
+            attempt,
+            seconds,
+            checksum,
+            self._number,
+            nonfinite=_nonfinite(values),
+            engine=str(self._held[2].choice) if self._held else "",
+        )
 
     def _values(self, shard: int) -> Values:
         contents = self._plan.contents
@@ -65,7 +76,7 @@ class ShardWorker:
         ]
         return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}
 
-    def _replicate(self, replicate: int) -> tuple[Landscape, Evaluator]:
+    def _replicate(self, replicate: int) -> tuple[Landscape, ShrinkingEvaluator]:
         if self._held is None or self._held[0] != replicate:
             landscape = self._landscape_of(replicate)
             contents = self._plan.contents
@@ -76,7 +87,11 @@ class ShardWorker:
         return self._held[1], self._held[2]
 
 
-def _point_values(landscape: Landscape, evaluator: Evaluator, points: Floats) -> Values:
+def _nonfinite(values: Values) -> int:
+    return int(np.count_nonzero(~np.isfinite(values["loss"]))) if "loss" in values else 0
+
+
+def _point_values(landscape: Landscape, evaluator: ShrinkingEvaluator, points: Floats) -> Values:
     values = evaluator.evaluate(points)
     for name, field in landscape.fields.items():
         values[name] = field.function(points)

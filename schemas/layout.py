@@ -2,12 +2,18 @@
 
     scan.zarr/                Zarr format 3, consolidated
     ├── attrs                 the manifest: spec, fingerprint, seed, versions, facts
-    ├── <axis> …, split[, replicate]          coordinates
-    ├── loss, accuracy        ([replicate,] split, axis_1 … axis_z)
+    ├── <axis> …, split[, replicate, axis, axis_other]    coordinates
+    ├── loss, accuracy …      ([replicate,] split, axis_1 … axis_z)
+    ├── section_gradient      ([replicate,] split, axis, axis_1 … axis_z)
+    ├── section_hessian       ([replicate,] split, axis, axis_other, axis_1 … axis_z)
     ├── target, <field> …     ([replicate,] axis_1 … axis_z): known functions of the coordinates
     ├── ledger/               (shard): what became of each shard
     ├── analysis/             statistics, written by the analysis
     └── descent/              where training on from the scan's minimum leads
+
+`METRICS` lists what can be measured. A metric is stored in the scan's dtype unless it says
+otherwise, and only the ledger says which points have been computed. The labels along `axis` and
+`axis_other` are the names of the grid's axes.
 
 A reader needs none of this product: `xr.open_zarr(path)` shows the root group.
 """
@@ -16,10 +22,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Literal
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SPLIT = "split"
 REPLICATE = "replicate"
+AXIS = "axis"
+AXIS_OTHER = "axis_other"
+"""A second dimension over the axes, for matrices."""
 LEDGER_GROUP = "ledger"
 ANALYSIS_GROUP = "analysis"
 DESCENT_GROUP = "descent"
@@ -28,11 +38,6 @@ TARGET = "target"
 TARGET_LOSS = "target_loss"
 PREDICTED_PREFIX = "predicted_"
 """`predicted_<split>`: predicted difference of the loss between a split and the train split."""
-
-RESERVED_NAMES = frozenset(
-    {SPLIT, REPLICATE, "shard", "loss", "accuracy", TARGET, TARGET_LOSS}
-    | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP}
-)
 
 
 @dataclass(frozen=True)
@@ -43,10 +48,72 @@ class Variable:
     units: str
 
 
+@dataclass(frozen=True)
+class Metric(Variable):
+    """A variable that is measured for each split and point.
+
+    Attributes:
+        dims: dimensions between `split` and the grid's axes; each has one entry an axis.
+        dtype: dtype in the store; None for the scan's own.
+        passes: what a value costs in evaluations of the loss at the same point, beyond those that
+            other metrics need; an estimate.
+        passes_per_axis: what each axis of the grid adds to that.
+    """
+
+    dims: tuple[str, ...] = ()
+    dtype: Literal["int64", "uint64"] | None = None
+    passes: float = 0.0
+    passes_per_axis: float = 0.0
+
+    def cost(self, z: int) -> float:
+        """Evaluations of the loss that a value costs with z axes."""
+        return self.passes + z * self.passes_per_axis
+
+
+# A gradient costs about two passes more than the loss, and a Hessian-vector product about four.
+# Lanczos takes about a hundred of those; both extreme eigenvalues come from the same ones.
 METRICS = {
-    "loss": Variable("mean loss over the samples of the split", "1"),
-    "accuracy": Variable("fraction of samples classified correctly", "1"),
+    "loss": Metric("mean loss over the samples of the split", "1", passes=1),
+    "accuracy": Metric("fraction of samples classified correctly", "1"),
+    "loss_stderr": Metric("standard error of the mean loss over the samples of the split", "1"),
+    "gradient_norm": Metric(
+        "Euclidean norm of the gradient of the loss over the trainable parameters", "1", passes=2
+    ),
+    "section_gradient": Metric(
+        "derivative of the loss along each axis", "1", dims=(AXIS,), passes=2
+    ),
+    "section_hessian": Metric(
+        "second derivatives of the loss along the axes",
+        "1",
+        dims=(AXIS, AXIS_OTHER),
+        passes=2,
+        passes_per_axis=4,
+    ),
+    "hessian_eigenvalue_min": Metric(
+        "least eigenvalue of the Hessian over the trainable parameters", "1", passes=300
+    ),
+    "hessian_eigenvalue_max": Metric(
+        "greatest eigenvalue of the Hessian over the trainable parameters", "1", passes=300
+    ),
+    "activation_cell": Metric(
+        "hash of the linear piece of every piecewise-linear unit at every sample",
+        "1",
+        dtype="uint64",
+        passes=1,
+    ),
+    "activation_changes": Metric(
+        "pairs of unit and sample whose linear piece is not that of the section's origin",
+        "pairs",
+        dtype="int64",
+        passes=1,
+    ),
 }
+
+RESERVED_NAMES = frozenset(
+    {SPLIT, REPLICATE, AXIS, AXIS_OTHER, "shard", TARGET, TARGET_LOSS}
+    | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP}
+    | METRICS.keys()
+)
 
 
 class ShardStatus(IntEnum):
@@ -64,14 +131,18 @@ LEDGER_COLUMNS = {
     "attempts": ("uint16", "how often the shard was tried", "1"),
     "seconds": ("float32", "time of the evaluation and the write", "s"),
     "checksum": ("uint32", "CRC-32 of the shard's values, variable by variable", "1"),
+    "nonfinite": ("uint32", "losses that are NaN or infinite", "1"),
     "worker": ("int32", "number of the worker that wrote it, -1 for the driver itself", "1"),
+}
+LEDGER_TEXTS = {
+    "engine": "the evaluator and its block sizes",
+    "error": "why a shard failed",
 }
 LEDGER_CHUNK = 16_384
 
 COMPARED = "compared"
 """Dimension of the splits that are compared with the first one, which is the reference split."""
 QUANTILE = "quantile"
-AXIS = "axis"
 BOUND = "bound"
 """Dimension of a confidence interval: low, mean, high."""
 IOU_QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5)

@@ -25,7 +25,18 @@ from schemas.grid import Axis, Grid, auto_chunks
 from schemas.layout import FORMAT_VERSION, RESERVED_NAMES
 from schemas.messages import first_complaint
 
-Metric = Literal["loss", "accuracy"]
+MetricName = Literal[
+    "loss",
+    "accuracy",
+    "loss_stderr",
+    "gradient_norm",
+    "section_gradient",
+    "section_hessian",
+    "hessian_eigenvalue_min",
+    "hessian_eigenvalue_max",
+    "activation_cell",
+    "activation_changes",
+]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
 Count = Annotated[int, Field(ge=1, strict=True)]
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -67,6 +78,25 @@ class _Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Engine(_Model):
+    """A recorded choice of evaluator, to be forced; `cartograd plan --json` shows one."""
+
+    name: Literal["loop", "traced", "batched", "polynomial", "autograd", "closed-form"] = Field(
+        description="The evaluator."
+    )
+    sample_block: Count | None = Field(
+        None, description="Samples evaluated together, at most; all of them by default."
+    )
+    point_block: Count = Field(1, description="Points evaluated together.")
+    degree: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0, description="Greatest degree of what is expanded into coefficients."
+    )
+    outer: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(
+        (), description="Numbers of the axes that vary slowest."
+    )
+    keep: bool = Field(True, description="Whether what is prepared for a block of samples is kept.")
+
+
 class Compute(_Model):
     """Where the work runs. Only `dtype` is part of a scan's identity; the rest is not."""
 
@@ -82,8 +112,15 @@ class Compute(_Model):
     gpus_per_worker: Annotated[float, Field(ge=0), BeforeValidator(_refuse_bool)] | None = Field(
         None, description="GPUs of each worker, fractions allowed; by default 1 on cuda, else 0."
     )
-    dtype: Literal["float32", "float64"] = Field(
-        "float32", description="Precision of the evaluation and of the stored loss."
+    dtype: Literal["float32", "float64", "bfloat16"] = Field(
+        "float32",
+        description="Precision of the evaluation and of the stored loss; bfloat16 computes losses "
+        "and stores them in float32.",
+    )
+    engine: Engine | Literal["auto"] = Field(
+        "auto",
+        description="The evaluator and its block sizes; auto finds them by timing a few blocks, "
+        "records them in the store and takes the same ones when the scan is continued.",
     )
     memory_per_worker: ByteSize = Field(
         ByteSize(2 * 2**30), description="Limit of each worker's own data, such as 2GiB."
@@ -130,7 +167,7 @@ class ScanSpec(_Model):
     splits: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         ("train", "test"), min_length=1, description="Data sets on which to evaluate."
     )
-    metrics: Annotated[tuple[Metric, ...], BeforeValidator(_names)] = Field(
+    metrics: Annotated[tuple[MetricName, ...], BeforeValidator(_names)] = Field(
         ("loss",), min_length=1, description="What to measure."
     )
     replicates: Count = Field(
@@ -173,6 +210,16 @@ class ScanSpec(_Model):
         repeated = sorted({name for name in names if names.count(name) > 1})
         if repeated:
             raise ValueError(f"{listing(repeated)} is given twice; name each once")
+        return names
+
+    @field_validator("metrics")
+    @classmethod
+    def _with_loss(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if "loss" not in names:
+            raise ValueError(
+                f"got [{listing(names)}]; expected loss among them, which costs nothing more; "
+                f"use [{listing(('loss', *names))}]"
+            )
         return names
 
     @model_validator(mode="after")

@@ -16,7 +16,7 @@ from torch.nn import functional
 from schemas.errors import SpecError, listing, suggestion
 
 SampleLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
-"""(outputs (N, …), targets (N, …)) → losses (N,), one for each sample."""
+"""(outputs (N, …), targets (N, …)) → losses (N,) or (N, …), to be averaged over all but samples."""
 
 
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -32,6 +32,21 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     if not targets.is_floating_point():
         targets = functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
     return (outputs - targets).square().flatten(1).mean(dim=1)
+
+
+def per_sample(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> Tensor:
+    """Losses (N,) of outputs (N, …) and targets (N, …); further dimensions are averaged.
+
+    Raises:
+        SpecError: the loss does not give one value, or several, for each sample.
+    """
+    losses = loss(outputs, targets)
+    if losses.dim() == 0 or len(losses) != len(targets):
+        raise SpecError(
+            f"loss: gave shape {tuple(losses.shape)} for {len(targets)} samples; expected "
+            f"({len(targets)},) or more dimensions; use reduction='none'"
+        )
+    return losses if losses.dim() == 1 else losses.flatten(1).mean(dim=1)
 
 
 LOSSES: Mapping[str, SampleLoss] = {"cross_entropy": cross_entropy, "mse": squared_error}
@@ -85,4 +100,5 @@ class ClosedForm:
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
     """1 where the largest of the outputs (N, C) is at the class in targets (N,), else 0; (N,)."""
-    return (outputs.argmax(dim=-1) == targets).to(torch.float64)
+    # Several times faster than argmax, and the first of equals as well.
+    return (outputs.max(dim=-1).indices == targets).to(torch.float64)

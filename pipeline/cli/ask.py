@@ -46,6 +46,8 @@ def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
         ("chunk", " x ".join(map(str, made["chunks"].values()))),
         ("shards", f"{made['shards']:,} of {' x '.join(map(str, made['shard'].values()))}"),
         ("stored", f"{size(made['bytes'])} before compression"),
+        ("engine", _engine_words(made)),
+        ("cost of the metrics", f"{made['cost_factor']:,.3g} evaluations of the loss a point"),
         ("workers", f"{made['workers']} on {made['device']} in {made['dtype']}"),
         ("batch", f"{made['batch']:,} points"),
         (
@@ -56,6 +58,15 @@ def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
         ("projected time", f"{seconds:,.0f} s of evaluation"),
         ("fingerprint", made["fingerprint"]),
     ]
+
+
+def _engine_words(made: dict[str, Any]) -> str:
+    from pipeline.engine.contract import EngineChoice
+
+    words = str(EngineChoice(**made["engine"]))
+    if made["bfloat16_error"] is not None:
+        words += f"; relative error against float32 {made['bfloat16_error']:.1g} on 16 points"
+    return words
 
 
 @click.command()
@@ -74,6 +85,8 @@ def status(store: Path, as_json: bool) -> None:
         f"{store}: {found.state}; {found.points:,} points; shards: {counts.done:,} done, "
         f"{counts.failed:,} failed, {counts.pending:,} pending"
     )
+    if counts.nonfinite:
+        click.echo(f"{counts.nonfinite:,} losses are NaN or infinite")
     if found.state != "complete" and found.state != "running":
         click.echo(f"continue with: cartograd resume {store}")
 

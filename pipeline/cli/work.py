@@ -65,6 +65,10 @@ def _conclude(result: ScanResult, as_json: bool) -> None:
 
     if result.plan is None:
         click.echo(f"{result.store}: complete, nothing left to scan", err=True)
+    if result.counts.nonfinite:
+        click.echo(
+            f"{result.store}: {result.counts.nonfinite:,} losses are NaN or infinite", err=True
+        )
     with TerminalDisplay() as display:
         conclusion = conclude(result.store, display=display)
     if as_json:

@@ -5,47 +5,141 @@ Shape legend: S = splits.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import torch
 
-from pipeline.engine.closed_form import ClosedFormEvaluator
-from pipeline.engine.contract import EngineChoice, Evaluator, activation_numbers
+from pipeline.engine.autograd import AutogradEvaluator
+from pipeline.engine.closed_form import CLOSED_FORM_METRICS, ClosedFormEvaluator
+from pipeline.engine.contract import EngineChoice, Evaluator, activation_numbers, item_bytes
+from pipeline.engine.footprint import footprint
+from pipeline.engine.graph.polynomial import PolynomialEvaluator
+from pipeline.engine.graph.traced import TracedEvaluator
+from pipeline.engine.graph.tracing import Untraceable
 from pipeline.engine.loop import LoopEvaluator
+from pipeline.engine.preflight import samples_are_independent
+from pipeline.engine.shrinking import ShrinkingEvaluator
+from pipeline.engine.totals import FAST_METRICS
+from pipeline.engine.tuning import Work, tune
 from schemas.errors import SpecError, listing, suggestion
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm
 
+ENGINES = ("loop", "traced", "batched", "polynomial", "autograd", "closed-form")
 # Activations of one block of samples should stay in a core's cache; on a GPU they should fill it.
 _BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
 _LEAST_BLOCK = 64
+_SHARE_KEPT = 0.5
+_SHARE_OF_BLOCK = 0.25
 
 
-def choose_engine(landscape: Landscape, device: str, dtype: str, threads: int) -> EngineChoice:
-    """The engine for a landscape, from its shapes alone."""
+def choose_engine(
+    landscape: Landscape, device: str, dtype: str, threads: int, work: Work | None = None
+) -> EngineChoice:
+    """The engine for a landscape: by its kind, by the metrics, and by timing a few blocks.
+
+    Without `work` nothing is timed and the loss of all splits is taken to be wanted.
+    """
     if isinstance(landscape.objective, ClosedForm):
         return EngineChoice("closed-form", device, dtype, threads, None)
-    width = torch.empty((), dtype=getattr(torch, dtype)).element_size()
-    per_sample = activation_numbers(landscape.objective) * width
+    splits = work.splits if work else tuple(landscape.objective.splits)
+    metrics = work.metrics if work else ("loss",)
+    check_offer(landscape, splits, metrics)
+    name = "loop" if FAST_METRICS.issuperset(metrics) else "autograd"
+    plain = EngineChoice(name, device, dtype, threads, None)
+    if not all(samples_are_independent(landscape, split) for split in splits):
+        return plain
+    per_sample = activation_numbers(landscape.objective) * item_bytes(plain.torch_dtype)
     block = max(_LEAST_BLOCK, _BLOCK_BYTES[device] // max(per_sample, 1))
-    return EngineChoice("loop", device, dtype, threads, block)
+    if work is None:
+        return replace(plain, sample_block=block)
+    most = int(work.room * _SHARE_OF_BLOCK) // max(per_sample, 1)
+    plain = replace(plain, sample_block=max(1, min(block, most)))
+    if name == "loop":
+        plain = tune(landscape, work, plain, make_evaluator)
+    return _keeping(landscape, work, plain)
+
+
+def _keeping(landscape: Landscape, work: Work, choice: EngineChoice) -> EngineChoice:
+    """Keep what is prepared between batches if it takes no more than its share of the room."""
+    needed = footprint(landscape, work.splits, work.metrics, choice).prepared
+    return replace(choice, keep=needed <= _SHARE_KEPT * work.room)
 
 
 def make_evaluator(
     landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
-) -> Evaluator:
+) -> ShrinkingEvaluator:
     """The evaluator that a choice names; SpecError when a split or metric is not on offer."""
     check_offer(landscape, splits, metrics)
     torch.set_num_threads(choice.threads)
-    if isinstance(landscape.objective, ClosedForm):
-        return ClosedFormEvaluator(landscape.objective, landscape.section, splits, choice)
-    return LoopEvaluator(landscape.objective, landscape.section, splits, metrics, choice)
+    return ShrinkingEvaluator(
+        lambda smaller: _evaluator(landscape, splits, metrics, smaller), choice
+    )
+
+
+def _evaluator(
+    landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
+) -> Evaluator:
+    objective, section = landscape.objective, landscape.section
+    if isinstance(objective, ClosedForm):
+        return ClosedFormEvaluator(objective, section, splits, choice, metrics)
+    if choice.name == "polynomial":
+        direct = lambda: _direct(landscape, splits, metrics, choice)  # noqa: E731
+        return PolynomialEvaluator(objective, section, splits, choice, direct)
+    evaluators: dict[str, Callable[..., Evaluator]] = {
+        "loop": LoopEvaluator,
+        "traced": TracedEvaluator,
+        "batched": TracedEvaluator,
+        "autograd": AutogradEvaluator,
+    }
+    if choice.name not in evaluators:
+        raise SpecError(
+            f"compute.engine.name: got {choice.name!r}; expected one of {listing(ENGINES)}"
+            f"{suggestion(choice.name, ENGINES)}"
+        )
+    return evaluators[choice.name](objective, section, splits, metrics, choice)
+
+
+def _direct(
+    landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
+) -> Evaluator:
+    """What evaluates the points at which a polynomial loses digits."""
+    direct = replace(choice, name="batched", degree=1, outer=())
+    try:
+        return _evaluator(landscape, splits, metrics, direct)
+    except Untraceable:
+        return _evaluator(landscape, splits, metrics, replace(direct, name="traced"))
+
+
+def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineChoice) -> None:
+    """SpecError unless an evaluator that a spec names fits the landscape and the metrics."""
+    closed = isinstance(landscape.objective, ClosedForm)
+    if closed != (choice.name == "closed-form"):
+        expected = "closed-form" if closed else "an evaluator of modules"
+        raise SpecError(
+            f"compute.engine.name: got {choice.name!r}; this task needs {expected}; "
+            "use engine: auto"
+        )
+    slow = [metric for metric in metrics if metric not in FAST_METRICS]
+    if choice.name == "polynomial":
+        slow = [metric for metric in metrics if metric != "loss"]
+    if slow and choice.name not in ("autograd", "closed-form"):
+        raise SpecError(
+            f"compute.engine.name: {choice.name!r} does not measure {listing(slow)}; "
+            "use engine: auto"
+        )
+    axes = range(landscape.section.z)
+    if any(axis not in axes for axis in choice.outer):
+        raise SpecError(
+            f"compute.engine.outer: got {list(choice.outer)}; expected numbers of axes, "
+            f"0 to {len(axes) - 1}"
+        )
 
 
 def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[str]) -> None:
     """SpecError unless the landscape offers these splits and metrics."""
     objective = landscape.objective
-    closed = isinstance(objective, ClosedForm)
     offered = objective.functions if isinstance(objective, ClosedForm) else objective.splits
     for split in splits:
         if split not in offered:
@@ -53,5 +147,10 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                 f"splits: got {split!r}; expected some of {listing(offered)}"
                 f"{suggestion(split, offered)}"
             )
-    if closed and "accuracy" in metrics:
-        raise SpecError("metrics: got 'accuracy'; a closed form has a loss only; use [loss]")
+    if isinstance(objective, ClosedForm):
+        for metric in metrics:
+            if metric not in CLOSED_FORM_METRICS:
+                raise SpecError(
+                    f"metrics: got {metric!r}; a closed form offers "
+                    f"{listing(sorted(CLOSED_FORM_METRICS))}"
+                )

@@ -1,13 +1,13 @@
 """The contract of an evaluator, and what evaluators share.
 
-Shape legend: P = points, S = splits, z = axes, N = samples.
+Shape legend: P = points, S = splits, z = axes, N = samples, *extra = a metric's own dimensions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,14 +17,15 @@ from torch import Tensor, nn
 from tasks.objective import EmpiricalRisk
 
 Floats: TypeAlias = npt.NDArray[np.float64]
-Values: TypeAlias = dict[str, Floats]
+Values: TypeAlias = dict[str, npt.NDArray[Any]]
+"""Metric → (S, *extra, P); float64, or the integers in which the metric is stored."""
 
 
 class Evaluator(Protocol):
     """Evaluates batches of points on one device."""
 
     def evaluate(self, points: Floats) -> Values:
-        """Metrics at points (P, z): metric → (S, P), float64."""
+        """Metrics at points (P, z): metric → (S, *extra, P)."""
         ...
 
 
@@ -35,11 +36,16 @@ class EngineChoice:
     It is made once, recorded in the store, and forced when the scan is continued.
 
     Attributes:
-        name: the evaluator, `loop` or `closed-form`.
+        name: the evaluator: `loop`, `traced`, `batched`, `polynomial`, `autograd`, `closed-form`.
         device: `cpu` or `cuda`.
-        dtype: `float32` or `float64`.
+        dtype: `float32`, `float64` or `bfloat16`.
         threads: CPU threads of each worker.
-        sample_block: samples in one forward pass; None for all.
+        sample_block: samples evaluated together, at most; None for all.
+        point_block: points evaluated together.
+        degree: greatest degree in α of what is expanded into coefficients.
+        outer: axes that vary slowest: at each of their coordinates what does not depend on the
+            other axes is evaluated once.
+        keep: whether what is evaluated once for a sample block is kept between batches.
     """
 
     name: str
@@ -47,11 +53,39 @@ class EngineChoice:
     dtype: str
     threads: int
     sample_block: int | None
+    point_block: int = 1
+    degree: int = 0
+    outer: tuple[int, ...] = ()
+    keep: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "outer", tuple(self.outer))
 
     @property
     def torch_dtype(self) -> torch.dtype:
         """The dtype of the evaluation."""
-        return {"float32": torch.float32, "float64": torch.float64}[self.dtype]
+        return {
+            "float32": torch.float32,
+            "float64": torch.float64,
+            "bfloat16": torch.bfloat16,
+        }[self.dtype]
+
+    @property
+    def sum_dtype(self) -> torch.dtype:
+        """The dtype of losses and of what is expanded: never less than float32."""
+        return torch.float64 if self.dtype == "float64" else torch.float32
+
+    def __str__(self) -> str:
+        """Such as `batched float32, 8 points × 240 samples, degree 1`."""
+        samples = "all samples" if self.sample_block is None else f"{self.sample_block} samples"
+        return f"{self.name} {self.dtype}, {self.point_block} points × {samples}" + (
+            f", degree {self.degree}" if self.degree else ""
+        )
+
+
+def item_bytes(dtype: torch.dtype) -> int:
+    """Bytes of one number."""
+    return torch.empty((), dtype=dtype).element_size()
 
 
 def activation_numbers(objective: EmpiricalRisk) -> int:
@@ -67,7 +101,7 @@ def activation_numbers(objective: EmpiricalRisk) -> int:
     hooks = [leaf.register_forward_hook(count) for leaf in leaves]
     training = objective.module.training
     try:
-        first = next(iter(objective.splits.values())).inputs[:1]
+        first = next(iter(objective.splits.values())).inputs[:1].clone()
         with torch.no_grad():
             objective.module.eval()(as_module_input(objective.module, first))
     finally:
@@ -75,6 +109,15 @@ def activation_numbers(objective: EmpiricalRisk) -> int:
         for hook in hooks:
             hook.remove()
     return counted + first.numel()
+
+
+def changes_inputs(module: nn.Module, inputs: Tensor) -> bool:
+    """Whether a module in eval mode writes into its inputs; tried on a copy of the first sample."""
+    sample = inputs[:1].clone()
+    before = sample._version
+    with torch.no_grad():
+        module(sample)
+    return sample._version != before
 
 
 def as_module_input(module: nn.Module, inputs: Tensor) -> Tensor:
@@ -91,3 +134,9 @@ def load_origin(module: nn.Module, origin: Mapping[str, Tensor]) -> None:
     with torch.no_grad():
         for name, tensor in origin.items():
             module.get_parameter(name).copy_(tensor)
+
+
+def trainable_names(module: nn.Module) -> list[str]:
+    """The parameters that require a gradient; all of them where none does."""
+    named = dict(module.named_parameters())
+    return [name for name, parameter in named.items() if parameter.requires_grad] or list(named)

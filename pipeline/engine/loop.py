@@ -11,8 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pipeline.engine.contract import EngineChoice, Floats, Values, as_module_input, load_origin
-from tasks.objective import EmpiricalRisk, Split, accuracy
+from pipeline.engine.blocks import Block, Blocks, split_blocks
+from pipeline.engine.contract import (
+    EngineChoice,
+    Floats,
+    Values,
+    changes_inputs,
+    load_origin,
+)
+from pipeline.engine.totals import Totals
+from tasks.objective import EmpiricalRisk, accuracy, per_sample
 from tasks.section import Section
 
 
@@ -33,6 +41,8 @@ class LoopEvaluator:
         choice: EngineChoice,
     ) -> None:
         self._device = torch.device(choice.device)
+        self._dtype = choice.torch_dtype
+        self._sum_dtype = choice.sum_dtype
         module = copy.deepcopy(objective.module).eval().requires_grad_(False)
         self._module = module.to(self._device, choice.torch_dtype)
         load_origin(self._module, section.origin)
@@ -40,45 +50,34 @@ class LoopEvaluator:
         self._moving = {name: self._module.get_parameter(name) for name in section.touched}
         self._loss = objective.loss
         self._metrics = tuple(metrics)
-        self._splits = [self._blocks(objective.splits[split], choice) for split in splits]
+        blocks = split_blocks(objective, splits, choice)
+        first = blocks[0][0].inputs
+        first = first.to(self._dtype) if first.is_floating_point() else first
+        self._changes_inputs = changes_inputs(self._module, first)
         self._samples = [len(objective.splits[split]) for split in splits]
-
-    def _blocks(self, split: Split, choice: EngineChoice) -> list[tuple[Tensor, Tensor]]:
-        """The split on the device, cut into sample blocks; aligned, so that bits do not depend
-        on where the data came from.
-        """
-        inputs = _aligned(as_module_input(self._module, split.inputs))
-        targets = split.targets
-        dtype = choice.torch_dtype if targets.is_floating_point() else targets.dtype
-        targets = targets.to(self._device, dtype)
-        size = choice.sample_block or len(inputs)
-        return list(zip(torch.split(inputs, size), torch.split(targets, size), strict=True))
+        self._splits: list[Sequence[Block] | Blocks] = [
+            [*part] if choice.keep else part for part in blocks
+        ]
 
     def evaluate(self, points: Floats) -> Values:
         """Metrics at points (P, z): metric → (S, P), float64."""
-        shape = (len(self._metrics), len(self._splits), len(points))
-        sums = torch.zeros(shape, dtype=torch.float64, device=self._device)
+        totals = Totals(self._metrics, self._samples, len(points), self._device)
         with torch.inference_mode():
             parameters = self._section.parameters(torch.from_numpy(points))
-            moved = {
-                name: value.to(self._device, self._moving[name].dtype)
-                for name, value in parameters.items()
-            }
             for column in range(len(points)):
                 for name, parameter in self._moving.items():
-                    parameter.copy_(moved[name][column])
+                    parameter.copy_(parameters[name][column])
                 for row, blocks in enumerate(self._splits):
-                    for inputs, targets in blocks:
-                        self._add(sums[:, row, column], self._module(inputs), targets)
-        counts = torch.tensor(self._samples, dtype=torch.float64, device=self._device)
-        means = (sums / counts[:, None]).cpu().numpy()
-        return dict(zip(self._metrics, means, strict=True))
+                    for block in blocks:
+                        where = slice(column, column + 1)
+                        totals.add(row, where, block.before, *self._measured(block))
+        return totals.values()
 
-    def _add(self, sums: Tensor, outputs: Tensor, targets: Tensor) -> None:
-        for index, metric in enumerate(self._metrics):
-            values = self._loss if metric == "loss" else accuracy
-            sums[index] += values(outputs, targets).sum(dtype=torch.float64)
-
-
-def _aligned(tensor: Tensor, boundary: int = 64) -> Tensor:
-    return tensor if tensor.data_ptr() % boundary == 0 else tensor.clone()
+    def _measured(self, block: Block) -> tuple[Tensor, Tensor | None]:
+        inputs, targets = block.inputs[: block.valid], block.targets[: block.valid]
+        if inputs.is_floating_point():
+            inputs = inputs.to(self._dtype)
+        outputs = self._module(inputs.clone() if self._changes_inputs else inputs)
+        outputs = outputs.to(self._sum_dtype) if outputs.is_floating_point() else outputs
+        hits = accuracy(outputs, targets)[None] if "accuracy" in self._metrics else None
+        return per_sample(self._loss, outputs, targets)[None], hits

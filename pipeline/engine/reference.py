@@ -1,60 +1,135 @@
 """The reference evaluation: float64, one point at a time, on the CPU, nothing clever.
 
-Shape legend: P = points, S = splits, z = axes.
+Shape legend: P = points, S = splits, z = axes, N = samples, n = all parameters as one vector,
+*extra = a metric's own dimensions.
 """
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.autograd.functional import hessian, jacobian
 from torch.func import functional_call
 
-from pipeline.engine.contract import Floats, Values
+from pipeline.engine.contract import Floats, Values, trainable_names
+from pipeline.engine.kernels import open_kernels
 from tasks.landscape import Landscape
-from tasks.objective import ClosedForm, EmpiricalRisk, accuracy
+from tasks.objective import ClosedForm, EmpiricalRisk, accuracy, per_sample
+
+_FIRST_ORDER = frozenset({"gradient_norm", "section_gradient"})
+_SECOND_ORDER = frozenset({"section_hessian", "hessian_eigenvalue_min", "hessian_eigenvalue_max"})
+
+
+@dataclass(frozen=True)
+class _Function:
+    """One split of an objective: parameters by name → losses (N,) and, of a module, hits (N,)."""
+
+    parameters: dict[str, Tensor]
+    trainable: Sequence[str]
+    losses: Callable[[Mapping[str, Tensor]], Tensor]
+    hits: Callable[[Mapping[str, Tensor]], Tensor] | None
 
 
 def evaluate_reference(
     landscape: Landscape, points: Floats, splits: Sequence[str], metrics: Sequence[str]
 ) -> Values:
-    """Metrics at points (P, z): metric → (S, P), float64."""
-    values = {metric: np.empty((len(splits), len(points))) for metric in metrics}
-    for column, point in enumerate(points):
-        parameters = _parameters(landscape, point)
-        for row, split in enumerate(splits):
-            measured = _measure(landscape.objective, parameters, split, metrics)
-            for metric, value in measured.items():
-                values[metric][row, column] = value
-    return values
+    """Metrics at points (P, z): metric → (S, *extra, P), float64.
+
+    Activation cells have no reference here.
+    """
+    wanted = frozenset(metrics)
+    functions = [_function(landscape, split) for split in splits]
+    found = [[_measure(f, landscape, point, wanted) for f in functions] for point in points]
+    return {
+        metric: np.stack([[one[metric] for one in row] for row in found], axis=-1)
+        for metric in metrics
+    }
 
 
-def _parameters(landscape: Landscape, point: Floats) -> dict[str, Tensor]:
-    parameters = {name: tensor.clone() for name, tensor in landscape.section.origin.items()}
-    for coordinate, direction in zip(point, landscape.section.directions, strict=True):
-        for name, tensor in direction.items():
-            parameters[name] = parameters[name] + float(coordinate) * tensor
-    return parameters
-
-
-def _measure(
-    objective: EmpiricalRisk | ClosedForm,
-    parameters: dict[str, Tensor],
-    split: str,
-    metrics: Sequence[str],
-) -> dict[str, float]:
+def _function(landscape: Landscape, split: str) -> _Function:
+    objective, origin = landscape.objective, dict(landscape.section.origin)
     if isinstance(objective, ClosedForm):
-        return {"loss": float(objective.functions[split](parameters["theta"][None])[0])}
+        function = objective.functions[split]
+        return _Function(origin, list(origin), lambda named: function(named["theta"][None]), None)
+    return _risk(objective, origin, split)
+
+
+def _risk(objective: EmpiricalRisk, origin: Mapping[str, Tensor], split: str) -> _Function:
     data = objective.splits[split]
     module = copy.deepcopy(objective.module).to("cpu", torch.float64).eval()
     inputs = data.inputs.double() if data.inputs.is_floating_point() else data.inputs
     targets = data.targets.double() if data.targets.is_floating_point() else data.targets
+
+    def outputs(named: Mapping[str, Tensor]) -> Tensor:
+        with open_kernels(module):
+            found: Tensor = functional_call(module, dict(named), (inputs.clone(),))
+        return found
+
+    return _Function(
+        {name: parameter.detach() for name, parameter in module.named_parameters()} | dict(origin),
+        trainable_names(module),
+        lambda named: per_sample(objective.loss, outputs(named), targets),
+        lambda named: accuracy(outputs(named), targets),
+    )
+
+
+def _measure(
+    function: _Function, landscape: Landscape, point: Floats, metrics: frozenset[str]
+) -> dict[str, Any]:
+    """Metrics at one point (z,): metric → (*extra,); no derivatives if the loss is not finite."""
+    parameters = dict(function.parameters)
+    for coordinate, direction in zip(point, landscape.section.directions, strict=True):
+        for name, tensor in direction.items():
+            parameters[name] = parameters[name] + float(coordinate) * tensor
     with torch.no_grad():
-        outputs = functional_call(module, parameters, (inputs,))
-        per_sample = {"loss": objective.loss(outputs, targets)}
-        if "accuracy" in metrics:
-            per_sample["accuracy"] = accuracy(outputs, targets)
-    return {metric: float(per_sample[metric].double().mean()) for metric in metrics}
+        losses = function.losses(parameters).double()
+        values: dict[str, Any] = {"loss": float(losses.mean())}
+        if "accuracy" in metrics and function.hits is not None:
+            values["accuracy"] = float(function.hits(parameters).double().mean())
+    if "loss_stderr" in metrics:
+        spread = float(losses.std()) if len(losses) > 1 else math.nan
+        values["loss_stderr"] = spread / math.sqrt(len(losses))
+    if metrics & (_FIRST_ORDER | _SECOND_ORDER):
+        found = _derivatives(function, parameters, landscape, bool(metrics & _SECOND_ORDER))
+        finite = math.isfinite(values["loss"])
+        values |= {n: v if finite else np.full_like(v, np.nan) for n, v in found.items()}
+    return values
+
+
+def _derivatives(
+    function: _Function, parameters: Mapping[str, Tensor], landscape: Landscape, second: bool
+) -> dict[str, Any]:
+    shapes = {name: tensor.shape for name, tensor in parameters.items()}
+
+    def mean_loss(vector: Tensor) -> Tensor:
+        parts = torch.split(vector, [shape.numel() for shape in shapes.values()])
+        named = {n: part.view(shapes[n]) for n, part in zip(shapes, parts, strict=True)}
+        return function.losses(named).mean()
+
+    def as_vector(tensors: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat(
+            [tensors.get(n, torch.zeros(shape)).reshape(-1) for n, shape in shapes.items()]
+        ).double()
+
+    start = as_vector(parameters)
+    directions = torch.stack([as_vector(d) for d in landscape.section.directions])
+    learns = as_vector({name: torch.ones(shapes[name]) for name in function.trainable}) == 1
+    gradient = jacobian(mean_loss, start)  # type: ignore[no-untyped-call]
+    values = {
+        "gradient_norm": gradient[learns].norm().numpy(),
+        "section_gradient": (directions @ gradient).numpy(),
+    }
+    if second:
+        matrix = hessian(mean_loss, start)  # type: ignore[no-untyped-call]
+        eigenvalues = torch.linalg.eigvalsh(matrix[learns][:, learns])
+        values["section_hessian"] = (directions @ matrix @ directions.T).numpy()
+        values["hessian_eigenvalue_min"] = eigenvalues[0].numpy()
+        values["hessian_eigenvalue_max"] = eigenvalues[-1].numpy()
+    return values

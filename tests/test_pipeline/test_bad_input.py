@@ -52,8 +52,12 @@ SPECS = {
     "bad axis name": ({"axes": {"h 1": AXES["h1"]}}, r"'h 1' must be letters"),
     "unknown task": ({"task": "quadratik"}, r"task: got 'quadratik'.*did you mean 'quadratic'"),
     "unknown metric": ({"metrics": ["los"]}, r"metrics\.0: got 'los'.*did you mean 'loss'"),
+    "no loss": ({"metrics": ["accuracy"]}, r"metrics: got \[accuracy\]; .*use \[loss, accuracy\]"),
     "metric twice": ({"metrics": ["loss", "loss"]}, r"metrics: loss is given twice"),
-    "metric not on offer": ({"metrics": ["accuracy"]}, r"metrics: got 'accuracy'; a closed form"),
+    "metric not on offer": (
+        {"metrics": ["loss", "accuracy"]},
+        r"metrics: got 'accuracy'; a closed form",
+    ),
     "text for splits": ({"splits": "train"}, r"splits: got 'train'; expected a list"),
     "unknown split": ({"splits": ["trian"]}, r"splits: .*'trian'.*did you mean 'train'"),
     "negative seed": ({"seed": -1}, r"seed: got -1; expected 0 or more"),

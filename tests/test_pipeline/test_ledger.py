@@ -10,14 +10,14 @@ from pipeline.contents import scan_contents
 from pipeline.ledger import Ledger, ShardReport
 from pipeline.store import create
 from schemas import parse_spec
-from schemas.layout import ShardStatus
+from schemas.layout import FORMAT_VERSION, ShardStatus
 
 
 def new_store(shards):
     store = MemoryStore()
     axes = {"a": {"start": 0, "stop": 1, "num": shards}}
     spec = parse_spec({"task": "none", "axes": axes, "chunks": {"a": 1}})
-    create(store, scan_contents(spec, {}), {"cartograd_format": 1})
+    create(store, scan_contents(spec, {}), {"cartograd_format": FORMAT_VERSION})
     return store
 
 
