@@ -8,7 +8,6 @@ dtype can be used where it is mapped; data in another has to be converted, and i
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 import tempfile
@@ -16,7 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +23,11 @@ import torch
 from torch import nn
 
 from benchmarks.recording import save, table
+from pipeline.engine import EngineChoice
+from pipeline.manifest import read_stored
 from pipeline.running import run_built
 from schemas import InputError, ScanSpec, parse_spec
+from schemas.scan import Engine
 from tasks.given import given_landscape
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm
@@ -92,15 +94,19 @@ def _private_bytes(process: int) -> int:
     return int(lines.get("RssAnon", "0 kB").split()[0]) * 1024
 
 
-def spec_of(side: int) -> ScanSpec:
-    """A plane of side × side points for one worker with the limit."""
+def spec_of(side: int, engine: EngineChoice | None) -> ScanSpec:
+    """A plane of side × side points for one worker with the limit; `engine` is forced if given."""
     axis = {"start": -1, "stop": 1, "num": side}
+    compute: dict[str, Any] = {"workers": 1, "device": "cpu", "memory_per_worker": LIMIT}
+    if engine is not None:
+        forced = Engine.model_fields.keys()
+        compute["engine"] = {k: v for k, v in asdict(engine).items() if k in forced}
     return parse_spec(
         {
             "task": "memory",
             "axes": {"a": axis, "b": axis},
             "splits": ["train"],
-            "compute": {"workers": 1, "device": "cpu", "memory_per_worker": LIMIT},
+            "compute": compute,
         }
     )
 
@@ -131,21 +137,18 @@ def few_samples() -> Landscape:
     return classifier(64)
 
 
-@functools.cache
-def idle_peak(build: Callable[[], Landscape]) -> int:
-    """The peak of a worker on four points of a small landscape, in bytes."""
-    return peak_of(build, 2)
-
-
-def peak_of(build: Callable[[], Landscape], side: int) -> int:
-    """The worker's peak private memory over a scan, in bytes.
+def peak_of(
+    build: Callable[[], Landscape], side: int, engine: EngineChoice | None = None
+) -> tuple[int, EngineChoice]:
+    """The worker's peak private memory over a scan, in bytes, and the evaluator it had.
 
     Raises:
         InputError: the plan refuses the scan.
     """
     with tempfile.TemporaryDirectory() as folder, sampled() as peak:
-        run_built(spec_of(side), Path(folder) / "scan.zarr", lambda: [build()])
-    return peak.bytes
+        store = Path(folder) / "scan.zarr"
+        run_built(spec_of(side, engine), store, lambda: [build()])
+        return peak.bytes, read_stored(store).engine
 
 
 def measured(
@@ -159,11 +162,14 @@ def measured(
     result: dict[str, Any] = {"scan": name, "bytes_held_whole": held_whole, "limit": LIMIT}
     start = time.perf_counter()
     try:
-        idle, peak = idle_peak(small), peak_of(large, side)
+        peak, engine = peak_of(large, side)
+        # The same evaluator, so that the libraries that it imports are no part of the growth.
+        idle, _ = peak_of(small, 2, engine)
     except InputError as error:
         return {**result, "refused": str(error)}
     return {
         **result,
+        "engine": str(engine),
         "idle_bytes": idle,
         "peak_bytes": peak,
         "growth_bytes": peak - idle,

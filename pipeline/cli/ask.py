@@ -65,7 +65,7 @@ def _engine_words(made: dict[str, Any]) -> str:
 
     words = str(EngineChoice(**made["engine"]))
     if made["bfloat16_error"] is not None:
-        words += f"; relative error against float32 {made['bfloat16_error']:.1g} on 16 points"
+        words += f"; relative error against float32 {made['bfloat16_error']:.1g} on 8 points"
     return words
 
 

@@ -12,7 +12,7 @@ from pipeline.engine.contract import EngineChoice
 from schemas.grid import Grid
 from tasks.landscape import Landscape
 
-_POINTS = 16
+_POINTS = 8
 
 
 def measured_error(

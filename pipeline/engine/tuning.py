@@ -70,7 +70,7 @@ def tune(landscape: Landscape, work: Work, plain: EngineChoice, make: Make) -> E
     budget = float(np.clip(projected * _SHARE_OF_SCAN, *_RACE_SECONDS))
     timed = budget * _TIMED_SHARE
     number = int(np.clip(timed / per_sample, *_TIMED_SAMPLES))
-    race = _Race(_shortened(landscape, longest, number), longest, work, make, timed)
+    race = _Race(landscape, longest, number, work, make, timed)
     try:
         traced = list(traced_candidates(landscape, longest, work, plain))
     except Untraceable as error:
@@ -83,10 +83,17 @@ def tune(landscape: Landscape, work: Work, plain: EngineChoice, make: Make) -> E
 
 class _Race:
     def __init__(
-        self, landscape: Landscape, split: str, work: Work, make: Make, timed: float
+        self,
+        landscape: Landscape,
+        split: str,
+        number: int,
+        work: Work,
+        make: Make,
+        timed: float,
     ) -> None:
         self._landscape = landscape
         self._split = split
+        self._number = number
         self._work = work
         self._make = make
         self._timed = timed
@@ -103,7 +110,9 @@ class _Race:
             if len(timed) >= _LEAST_CANDIDATES and time.perf_counter() - start > budget / 2:
                 break
             try:
-                evaluator = self._make(self._landscape, (self._split,), self._work.metrics, choice)
+                evaluator = self._make(
+                    self._part(choice), (self._split,), self._work.metrics, choice
+                )
                 timed.append((choice, evaluator, self._time(evaluator, choice)))
             except Untraceable as error:
                 LOG.debug("%s: %s", choice, error)
@@ -121,11 +130,21 @@ class _Race:
                 chosen = index
         return finalists[chosen][0]
 
+    def _part(self, choice: EngineChoice) -> Landscape:
+        return _shortened(self._landscape, self._split, self._samples(choice))
+
+    def _samples(self, choice: EngineChoice) -> int:
+        """Samples on which a candidate is timed: whole blocks of them, at least the number."""
+        data = cast("EmpiricalRisk", self._landscape.objective).splits[self._split]
+        block = choice.sample_block or len(data)
+        return min(len(data), -(-self._number // block) * block)
+
     def _time(self, evaluator: Evaluator, choice: EngineChoice) -> float:
-        """Seconds of a point, once what is prepared has been prepared."""
+        """Seconds of a point and sample, once what is prepared has been prepared."""
         points = self._work.points
         evaluator.evaluate(points[: choice.point_block])
-        return _seconds(evaluator, points, choice.point_block, self._timed)
+        taken = _seconds(evaluator, points, choice.point_block, self._timed)
+        return taken / self._samples(choice)
 
 
 def _seconds(evaluator: Evaluator, points: Floats, step: int, budget: float = 0.0) -> float:

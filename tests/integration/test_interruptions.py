@@ -28,7 +28,7 @@ SPEC = {
 }
 # Chosen by timing, the evaluator could differ from one new store to the next, and with it the bits.
 # The blocks are small so that there is time to interrupt.
-ENGINE = {"name": "batched", "sample_block": 128, "point_block": 1, "degree": 1}
+ENGINE = {"name": "batched", "sample_block": 128, "point_block": 2, "degree": 1}
 SHARDS = 80
 RUN = "from pipeline.running import run; import sys; run(sys.argv[1])"
 
