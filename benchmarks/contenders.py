@@ -20,7 +20,7 @@ from torch.func import functional_call, vmap
 
 from benchmarks.workloads import Floats, Workload
 from pipeline.engine import choose_engine, make_evaluator
-from pipeline.engine.tuning import Work
+from pipeline.engine.contract import Work
 from pipeline.planning import Plan, make_plan
 
 VMAP_CHUNKS = (4, 16, 64)

@@ -19,12 +19,11 @@ from pipeline.engine.choice import (
     choose_engine,
     make_evaluator,
 )
-from pipeline.engine.contract import EngineChoice
+from pipeline.engine.contract import EngineChoice, Work
 from pipeline.engine.footprint import Footprint, footprint
 from pipeline.engine.graph.tracing import Untraceable
 from pipeline.engine.precision import measured_error
 from pipeline.engine.preflight import check_objective
-from pipeline.engine.tuning import Work
 from schemas.errors import PlanError, SpecError
 from schemas.files import load_spec
 from schemas.layout import METRICS, Variable

@@ -12,7 +12,7 @@ import torch
 
 from pipeline.engine.autograd import AutogradEvaluator
 from pipeline.engine.closed_form import CLOSED_FORM_METRICS, ClosedFormEvaluator
-from pipeline.engine.contract import EngineChoice, Evaluator, activation_numbers, item_bytes
+from pipeline.engine.contract import EngineChoice, Evaluator, Work, activation_numbers, item_bytes
 from pipeline.engine.footprint import footprint
 from pipeline.engine.graph.polynomial import PolynomialEvaluator
 from pipeline.engine.graph.traced import TracedEvaluator
@@ -21,7 +21,7 @@ from pipeline.engine.loop import LoopEvaluator
 from pipeline.engine.preflight import samples_are_independent
 from pipeline.engine.shrinking import ShrinkingEvaluator
 from pipeline.engine.totals import FAST_METRICS
-from pipeline.engine.tuning import Work, tune
+from pipeline.engine.tuning import tune
 from schemas.errors import SpecError, listing, suggestion
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm

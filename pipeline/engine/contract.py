@@ -83,6 +83,24 @@ class EngineChoice:
         )
 
 
+@dataclass(frozen=True)
+class Work:
+    """What is to be evaluated.
+
+    Attributes:
+        splits, metrics: names.
+        points: points of the first shard or of a part of it, (P, z).
+        total: points of the whole scan, over its workers.
+        room: bytes for what an evaluator holds beside the landscape.
+    """
+
+    splits: tuple[str, ...]
+    metrics: tuple[str, ...]
+    points: Floats
+    total: int
+    room: int
+
+
 def item_bytes(dtype: torch.dtype) -> int:
     """Bytes of one number."""
     return torch.empty((), dtype=dtype).element_size()

@@ -8,12 +8,12 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 
-from pipeline.engine.contract import EngineChoice, Evaluator, Floats
+from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Work
 from pipeline.engine.graph.candidates import sample_blocks, traced_candidates
 from pipeline.engine.graph.tracing import Untraceable
 from tasks.landscape import Landscape
@@ -33,24 +33,6 @@ _FINALISTS = 3
 _ROUNDS = 3
 _NOISE = 0.95
 """A candidate replaces an earlier one only if it needs less than this share of its time."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """What is to be evaluated.
-
-    Attributes:
-        splits, metrics: names.
-        points: points of the first shard or of a part of it, (P, z).
-        total: points of the whole scan, over its workers.
-        room: bytes for what an evaluator holds beside the landscape.
-    """
-
-    splits: tuple[str, ...]
-    metrics: tuple[str, ...]
-    points: Floats
-    total: int
-    room: int
 
 
 Make = Callable[[Landscape, Sequence[str], Sequence[str], EngineChoice], Evaluator]

@@ -10,12 +10,13 @@ from torch import nn
 from pipeline.engine import EngineChoice, make_evaluator, shrinking
 from pipeline.engine.blocks import Blocks
 from pipeline.engine.choice import _evaluator
+from pipeline.engine.contract import Work
 from pipeline.engine.graph import polynomial as polynomial_module
 from pipeline.engine.graph.candidates import traced_candidates
 from pipeline.engine.graph.program import Program
 from pipeline.engine.reference import evaluate_reference
 from pipeline.engine.shrinking import ShrinkingEvaluator
-from pipeline.engine.tuning import Work, tune
+from pipeline.engine.tuning import tune
 from pipeline.shipping import pack, unpack
 from pipeline.verifying import relative_difference
 from tasks.given import given_landscape

@@ -7,20 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 
 from pipeline.engine.blocks import split_blocks
-from pipeline.engine.contract import EngineChoice, item_bytes
+from pipeline.engine.contract import EngineChoice, Work, item_bytes
 from pipeline.engine.graph.batched_body import Unbatchable, batched_body
 from pipeline.engine.graph.program import Program, make_program
 from pipeline.engine.graph.traced import trace_block
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk
-
-if TYPE_CHECKING:
-    from pipeline.engine.tuning import Work
 
 _TRACED_SAMPLES = 64
 _MOST_TERMS = 400
