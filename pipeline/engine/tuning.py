@@ -31,6 +31,7 @@ _PROBED_SAMPLES = 64
 _LEAST_CANDIDATES = 3
 _FINALISTS = 3
 _ROUNDS = 3
+_AGREEMENT = {"float64": 1e-6, "float32": 1e-2, "bfloat16": 0.5}
 _NOISE = 0.95
 """A candidate replaces an earlier one only if it needs less than this share of its time."""
 
@@ -52,13 +53,13 @@ def tune(landscape: Landscape, work: Work, plain: EngineChoice, make: Make) -> E
     budget = float(np.clip(projected * _SHARE_OF_SCAN, *_RACE_SECONDS))
     timed = budget * _TIMED_SHARE
     number = int(np.clip(timed / per_sample, *_TIMED_SAMPLES))
-    race = _Race(landscape, longest, number, work, make, timed)
+    race = _Race(landscape, longest, number, work, plain, make, timed)
     try:
         traced = list(traced_candidates(landscape, longest, work, plain))
     except Untraceable as error:
         LOG.warning("the model cannot be traced (%s); it is evaluated by the general path", error)
         traced = []
-    if traced and traced[0].name == "polynomial":
+    if traced and traced[0].name == "polynomial" and race.agrees_when_made(traced[0]):
         return traced[0]
     return race.run([plain, *traced, *sample_blocks(plain, available)], budget)
 
@@ -70,9 +71,11 @@ class _Race:
         split: str,
         number: int,
         work: Work,
+        plain: EngineChoice,
         make: Make,
         timed: float,
     ) -> None:
+        self._plain = plain
         self._landscape = landscape
         self._split = split
         self._number = number
@@ -92,10 +95,9 @@ class _Race:
             if len(timed) >= _LEAST_CANDIDATES and time.perf_counter() - start > budget / 2:
                 break
             try:
-                evaluator = self._make(
-                    self._part(choice), (self._split,), self._work.metrics, choice
-                )
-                timed.append((choice, evaluator, self._time(evaluator, choice)))
+                evaluator = self._evaluator(choice)
+                if self.agrees(choice, evaluator):
+                    timed.append((choice, evaluator, self._time(evaluator, choice)))
             except Untraceable as error:
                 LOG.debug("%s: %s", choice, error)
         timed.sort(key=lambda entry: entry[2])
@@ -112,8 +114,34 @@ class _Race:
                 chosen = index
         return finalists[chosen][0]
 
-    def _part(self, choice: EngineChoice) -> Landscape:
-        return _shortened(self._landscape, self._split, self._samples(choice))
+    def _evaluator(self, choice: EngineChoice) -> Evaluator:
+        part = _shortened(self._landscape, self._split, self._samples(choice))
+        return self._make(part, (self._split,), self._work.metrics, choice)
+
+    def agrees_when_made(self, choice: EngineChoice) -> bool:
+        """`agrees` for a candidate that is not timed."""
+        return self.agrees(choice, self._evaluator(choice))
+
+    def agrees(self, choice: EngineChoice, evaluator: Evaluator) -> bool:
+        """Whether a candidate gives the losses of the plain loop at the first and the last point.
+
+        A trace can only be wrong where the module does what tracing cannot see; then this is the
+        last chance to notice.
+        """
+        points = self._work.points[[0, -1]]
+        plain = replace(self._plain, sample_block=self._samples(choice))
+        try:
+            found = evaluator.evaluate(points)["loss"]
+        except RuntimeError as error:
+            LOG.warning("%s fails (%s); it is not used", choice, str(error).split("\n")[0])
+            return False
+        expected = self._evaluator(plain).evaluate(points)["loss"]
+        allowed = _AGREEMENT[choice.dtype]
+        least = allowed * np.nanmax(np.abs(expected), initial=0.0, where=np.isfinite(expected))
+        if np.allclose(found, expected, rtol=allowed, atol=least / 100, equal_nan=True):
+            return True
+        LOG.warning("%s differs from the plain loop; it is not used", choice)
+        return False
 
     def _samples(self, choice: EngineChoice) -> int:
         """Samples on which a candidate is timed: whole blocks of them, at least the number."""

@@ -14,6 +14,7 @@ from pipeline.engine.contract import Work
 from pipeline.engine.graph import polynomial as polynomial_module
 from pipeline.engine.graph.candidates import traced_candidates
 from pipeline.engine.graph.program import Program
+from pipeline.engine.graph.tracing import Untraceable
 from pipeline.engine.reference import evaluate_reference
 from pipeline.engine.shrinking import ShrinkingEvaluator
 from pipeline.engine.tuning import tune
@@ -245,7 +246,7 @@ def test_the_fastest_evaluator_is_chosen_by_timing():
 
             asked.append(self.choice.name)
             time.sleep(seconds[self.choice.name] * len(points) / 16)
-            return {}
+            return {"loss": np.zeros((1, len(points)))}
 
     chosen = tune(landscape, work, PLAIN, lambda _land, _split, _metrics, choice: Timed(choice))
     assert chosen.name == "batched"
@@ -256,6 +257,50 @@ def test_the_fastest_evaluator_is_chosen_by_timing():
     short = replace(work, total=10)
     assert tune(landscape, short, PLAIN, lambda *args: Timed(args[3])) == PLAIN
     assert set(asked) == {"loop"}  # a short scan is not worth tracing
+
+
+def test_a_candidate_that_is_wrong_is_never_chosen(caplog):
+    landscape = CASES["mlp_relu"]().landscape
+    work = Work(("train",), ("loss",), points_of(landscape), 10**9, 2**30)
+
+    class Wrong:
+        def __init__(self, evaluator):
+            self.evaluator = evaluator
+
+        def evaluate(self, points):
+            return {"loss": 1.5 * self.evaluator.evaluate(points)["loss"]}
+
+    def make(landscape, splits, metrics, choice):
+        right = make_evaluator(landscape, splits, metrics, choice)
+        return right if choice.name == "loop" else Wrong(right)
+
+    assert tune(landscape, work, PLAIN, make).name == "loop"
+    assert "differs from the plain loop; it is not used" in caplog.text
+    caplog.clear()
+    assert tune(landscape, work, PLAIN, make_evaluator).name == "batched"
+    assert "differs" not in caplog.text
+
+
+class Masked(nn.Module):
+    """Means over as many entries as are positive: a shape that depends on values."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, x):
+        h = self.linear(x)
+        return h - h[h > 0].mean() * 0
+
+
+def test_shapes_that_depend_on_values_are_not_traced():
+    landscape = given_landscape(
+        Masked(), {"train": (torch.randn(8, 4), torch.randint(0, 3, (8,)))},
+        loss="cross_entropy", directions="random", origin=None, z=1, seed=0,
+    )  # fmt: skip
+    choice = EngineChoice("traced", "cpu", "float32", 1, 8, 1, 1)
+    with pytest.raises(Untraceable, match="shape that depends on values"):
+        make_evaluator(landscape, ("train",), ("loss",), choice)
 
 
 @pytest.mark.parametrize("name", ["mlp_relu", "residual_network", "transformer"])

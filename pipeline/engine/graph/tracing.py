@@ -66,7 +66,8 @@ def trace_risk(
     """Trace the losses of a block of samples; the module is in eval mode and keeps its tensors.
 
     Raises:
-        Untraceable: it branches on values, draws random numbers, or mutates what is seen elsewhere.
+        Untraceable: it branches on values, has shapes that depend on them, draws random numbers,
+            or mutates what is seen elsewhere.
     """
 
     def risk(values: list[Tensor], x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +83,7 @@ def trace_risk(
             traced = make_fx(risk, pre_dispatch=True, tracing_mode="real")(given, inputs, targets)
     except Exception as error:  # noqa: BLE001 - whatever the module does, there is a general path
         raise Untraceable(f"{type(error).__name__}: {error}".splitlines()[0][:200]) from None
-    _refuse_random(traced.graph)
+    _refuse_what_depends_on_values(traced.graph)
     _without_mutation(traced.graph)
     _without_dropout(traced.graph)
     _without_broadcasts(traced.graph)
@@ -119,7 +120,7 @@ def _results(graph: fx.Graph) -> tuple[fx.Node, fx.Node]:
     return losses, outputs
 
 
-def _refuse_random(graph: fx.Graph) -> None:
+def _refuse_what_depends_on_values(graph: fx.Graph) -> None:
     for node in list(graph.nodes):
         if node.target is torch._C._set_grad_enabled:
             graph.erase_node(node)
@@ -131,6 +132,8 @@ def _refuse_random(graph: fx.Graph) -> None:
         ):
             # Attention and recurrent cells carry the tag for their dropout, which is off.
             raise Untraceable(f"{node.target} draws random numbers")
+        elif torch.Tag.dynamic_output_shape in node.target.tags or _by_mask(node):
+            raise Untraceable(f"{node.target} gives a shape that depends on values")
 
 
 _DROPOUTS = (aten.dropout.default, aten.feature_dropout.default, aten.alpha_dropout.default)
@@ -141,6 +144,14 @@ def _without_dropout(graph: fx.Graph) -> None:
         if node.target in _DROPOUTS and not node.args[2]:
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+
+
+def _by_mask(node: fx.Node) -> bool:
+    """Whether a node picks entries where a tensor of booleans says so."""
+    if node.target is not aten.index.Tensor:
+        return False
+    masks = [mask.meta["val"] for mask in arguments(node)[1] if isinstance(mask, fx.Node)]
+    return any(mask.dtype == torch.bool for mask in masks)
 
 
 def _without_broadcasts(graph: fx.Graph) -> None:
