@@ -10,7 +10,7 @@ import operator
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -132,7 +132,7 @@ def _refuse_what_depends_on_values(graph: fx.Graph) -> None:
         ):
             # Attention and recurrent cells carry the tag for their dropout, which is off.
             raise Untraceable(f"{node.target} draws random numbers")
-        elif torch.Tag.dynamic_output_shape in node.target.tags or _by_mask(node):
+        elif _shape_depends_on_values(node):
             raise Untraceable(f"{node.target} gives a shape that depends on values")
 
 
@@ -146,12 +146,17 @@ def _without_dropout(graph: fx.Graph) -> None:
             graph.erase_node(node)
 
 
-def _by_mask(node: fx.Node) -> bool:
-    """Whether a node picks entries where a tensor of booleans says so."""
-    if node.target is not aten.index.Tensor:
-        return False
-    masks = [mask.meta["val"] for mask in arguments(node)[1] if isinstance(mask, fx.Node)]
-    return any(mask.dtype == torch.bool for mask in masks)
+def _shape_depends_on_values(node: fx.Node) -> bool:
+    """Whether the shape of a node's value follows from values other than constants."""
+    given = arguments(node)
+    if node.target is aten.one_hot.default:
+        return len(given) < 2 or given[1] < 0
+    if node.target is aten.index.Tensor:
+        masks = [mask for mask in given[1] if isinstance(mask, fx.Node) and mask.op != "get_attr"]
+        return any(mask.meta["val"].dtype == torch.bool for mask in masks)
+    tags = cast("torch._ops.OpOverload", node.target).tags
+    constant = all(argument.op == "get_attr" for argument in node.all_input_nodes)
+    return torch.Tag.dynamic_output_shape in tags and not constant
 
 
 def _without_broadcasts(graph: fx.Graph) -> None:
