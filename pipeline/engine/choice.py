@@ -26,7 +26,6 @@ from schemas.errors import SpecError, listing, suggestion
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm
 
-ENGINES = ("loop", "traced", "batched", "polynomial", "autograd", "closed-form")
 # Activations of one block of samples should stay in a core's cache; on a GPU they should fill it.
 _BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
 _LEAST_BLOCK = 64
@@ -93,11 +92,6 @@ def _evaluator(
         "batched": TracedEvaluator,
         "autograd": AutogradEvaluator,
     }
-    if choice.name not in evaluators:
-        raise SpecError(
-            f"compute.engine.name: got {choice.name!r}; expected one of {listing(ENGINES)}"
-            f"{suggestion(choice.name, ENGINES)}"
-        )
     return evaluators[choice.name](objective, section, splits, metrics, choice)
 
 

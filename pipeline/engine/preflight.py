@@ -44,11 +44,8 @@ def _check_finite(what: str, tensor: Tensor) -> None:
         return
     rows = max(1, _SCANNED_BYTES // max(1, tensor[0].numel() * tensor.element_size()))
     for low in range(0, len(tensor), rows):
-        sound = (
-            torch.isfinite(tensor[low : low + rows]).flatten(1).all(dim=1)
-            if (tensor.dim() > 1)
-            else torch.isfinite(tensor[low : low + rows])
-        )
+        part = tensor[low : low + rows]
+        sound = torch.isfinite(part.reshape(len(part), -1)).all(dim=1)
         if not bool(sound.all()):
             first = low + int((~sound).nonzero()[0])
             raise SpecError(
@@ -119,7 +116,7 @@ def _in_double(module: nn.Module, landscape: Landscape) -> nn.Module:
 
 
 def _first(data: Split, number: int) -> tuple[Tensor, Tensor]:
-    inputs, targets = data.inputs[:number].cpu().clone(), data.targets[:number].cpu()
+    inputs, targets = data.inputs[:number].cpu().clone(), data.targets[:number].cpu().clone()
     if inputs.is_floating_point():
         inputs = inputs.double()
     return inputs, targets.double() if targets.is_floating_point() else targets

@@ -82,8 +82,16 @@ def test_a_polynomial_loses_no_digits_where_its_terms_cancel():
     assert relative_difference(found[:, -1], expected[:, -1]) < 1e-12
 
 
+def test_a_polynomial_that_is_forced_in_bfloat16_is_evaluated_in_float64():
+    landscape = CASES["deep_linear"]().landscape
+    points = points_of(landscape)
+    choice = EngineChoice("polynomial", "cpu", "bfloat16", 1, 16, 1, 12)
+    expected = evaluate_reference(landscape, points, ("train",), ("loss",))["loss"]
+    assert relative_difference(losses(landscape, choice, points, ("train",)), expected) < 1e-12
+
+
 def test_without_the_guard_it_would(monkeypatch):
-    monkeypatch.setitem(polynomial_module._MOST_CANCELLATION, "float64", np.inf)
+    monkeypatch.setitem(polynomial_module._MOST_CANCELLATION, torch.float64, np.inf)
     landscape = far_zero()
     expected = evaluate_reference(landscape, NEAR_ZERO, ("train",), ("loss",))["loss"]
     choice = EngineChoice("polynomial", "cpu", "float64", 1, 8, 2, 12)

@@ -27,7 +27,7 @@ from tasks.section import Section
 
 # Sum of the terms' absolute values over the value: digits that cancel. Beyond this, a point is
 # evaluated directly, so that no stored digit is lost.
-_MOST_CANCELLATION = {"float32": 1e5, "float64": 1e2}
+_MOST_CANCELLATION = {torch.float32: 1e5, torch.float64: 1e2}
 
 
 class PolynomialEvaluator:
@@ -50,7 +50,7 @@ class PolynomialEvaluator:
         made = programs(objective, section, blocks, ("loss",), exact)
         if not all(program.is_polynomial for program in made):
             raise Untraceable("the loss is no polynomial in the coordinates")
-        self._most = _MOST_CANCELLATION[choice.dtype]
+        self._most = _MOST_CANCELLATION[choice.sum_dtype]
         self._make_direct = direct
         self._direct: Evaluator | None = None
         with torch.inference_mode():

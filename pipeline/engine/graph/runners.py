@@ -42,12 +42,6 @@ class Prepared:
     held: tuple[Tensor, ...]
     frontier: tuple[tuple[tuple[Exponents, ...], Tensor], ...]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes of everything that is kept."""
-        parts = (self.targets, *self.held, *(c for _, c in self.frontier))
-        return sum(part.numel() * part.element_size() for part in parts)
-
 
 @dataclass(frozen=True)
 class Formed:

@@ -50,11 +50,6 @@ class TracedRisk:
     outputs: fx.Node
     samples: int
 
-    def shape(self, node: fx.Node) -> tuple[int, ...]:
-        """Shape of a node's value; empty when it is no tensor."""
-        value = node.meta.get("val")
-        return tuple(value.shape) if isinstance(value, Tensor) else ()
-
 
 def trace_risk(
     module: nn.Module,
