@@ -1,0 +1,1 @@
+"""A user's own model, checkpoints and data as a landscape."""

@@ -1,0 +1,1 @@
+"""A user's data sets: from files, folders, libraries and factories to splits."""
