@@ -9,7 +9,9 @@
     ├── target, <field> …     ([replicate,] axis_1 … axis_z): known functions of the coordinates
     ├── ledger/               (shard): what became of each shard
     ├── analysis/             statistics, written by the analysis
-    └── descent/              where training on from the scan's minimum leads
+    ├── descent/              where training on from the scan's minimum leads
+    ├── section/              the origin and the directions, their norms and cosines
+    └── trajectories/         (checkpoint): other checkpoints, projected into the section
 
 `METRICS` lists what can be measured. A metric is stored in the scan's dtype unless it says
 otherwise, and only the ledger says which points have been computed. The labels along `axis` and
@@ -33,6 +35,10 @@ AXIS_OTHER = "axis_other"
 LEDGER_GROUP = "ledger"
 ANALYSIS_GROUP = "analysis"
 DESCENT_GROUP = "descent"
+TRAJECTORY_GROUP = "trajectories"
+SECTION_GROUP = "section"
+CHECKPOINT = "checkpoint"
+"""Dimension of the checkpoints of all runs that are projected into the section."""
 
 TARGET = "target"
 TARGET_LOSS = "target_loss"
@@ -111,7 +117,7 @@ METRICS = {
 
 RESERVED_NAMES = frozenset(
     {SPLIT, REPLICATE, AXIS, AXIS_OTHER, "shard", TARGET, TARGET_LOSS}
-    | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP}
+    | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP, TRAJECTORY_GROUP, SECTION_GROUP, CHECKPOINT}
     | METRICS.keys()
 )
 
