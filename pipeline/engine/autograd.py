@@ -27,12 +27,12 @@ from pipeline.engine.contract import (
     load_origin,
     trainable_names,
 )
-from pipeline.engine.kernels import open_kernels
-from pipeline.engine.spectrum import TOLERANCE, extreme_eigenvalues
 from pipeline.engine.totals import Totals
 from schemas.layout import METRICS
+from tasks.kernels import open_kernels
 from tasks.objective import EmpiricalRisk, accuracy, per_sample
 from tasks.section import Section
+from tasks.spectrum import TOLERANCE, extreme_eigenvalues
 
 _Named: TypeAlias = Mapping[str, Tensor]
 

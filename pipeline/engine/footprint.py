@@ -12,9 +12,9 @@ from pipeline.engine.blocks import split_blocks
 from pipeline.engine.contract import EngineChoice, activation_numbers, item_bytes
 from pipeline.engine.graph.traced import programs
 from pipeline.engine.graph.tracing import Untraceable
-from pipeline.engine.spectrum import BASIS
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, Split
+from tasks.spectrum import BASIS
 
 # A backward pass holds activations, their gradients, and the graph of both for second derivatives.
 _AUTOGRAD_COPIES = 4

@@ -19,7 +19,7 @@ from torch.autograd.functional import hessian, jacobian
 from torch.func import functional_call
 
 from pipeline.engine.contract import Floats, Values, trainable_names
-from pipeline.engine.kernels import open_kernels
+from tasks.kernels import open_kernels
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, accuracy, per_sample
 

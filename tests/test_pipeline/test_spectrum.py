@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from pipeline.engine import spectrum
-from pipeline.engine.spectrum import extreme_eigenvalues
 from schemas.errors import WorkError
+from tasks import spectrum
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split, cross_entropy
 from tasks.section import directions_as_section
+from tasks.spectrum import extreme_eigenvalues
 from tests.derivatives import EIGENVALUES, SPLITS, difference, measured
 
 

@@ -6,13 +6,16 @@ Shape legend: n = rows of the matrix.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
-from pipeline.engine.contract import Floats
 from schemas.errors import WorkError
+
+Floats: TypeAlias = npt.NDArray[np.float64]
 
 DENSE = 64
 """Up to this many rows the whole matrix is formed."""
