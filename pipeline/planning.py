@@ -13,6 +13,7 @@ from typing import Any
 from pipeline.building import build_landscapes
 from pipeline.contents import Contents, scan_contents
 from pipeline.devices import local_device, local_workers
+from pipeline.engine.charted import flat
 from pipeline.engine.choice import (
     check_forced,
     check_offer,
@@ -209,7 +210,7 @@ def make_plan(
     limit = int(compute.memory_per_worker)
     room = limit - shard_points * per_shard_point
     choice = engine or _choice(spec, landscape, contents, device, room, tune)
-    needed = footprint(landscape, spec.splits, spec.metrics, choice)
+    needed = footprint(flat(landscape), spec.splits, spec.metrics, choice)
     memory = Memory(needed, per_shard_point, limit)
     batch = _batch(memory, shard_points) if compute.batch == "auto" else compute.batch
     # Blocks of points begin at the shard's first one, so a point's block is always the same.

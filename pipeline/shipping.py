@@ -71,6 +71,9 @@ def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
         found += [(f"buffer.{name}", t) for name, t in sorted(module.named_buffers())]
     for name, split in sorted(getattr(objective, "splits", {}).items()):
         found += [(f"{name}.inputs", split.inputs), (f"{name}.targets", split.targets)]
+    again = getattr(objective, "reestimation", None)
+    if again is not None:
+        found += [("reestimation.inputs", again.inputs), ("batch", torch.tensor(again.batch))]
     return found
 
 

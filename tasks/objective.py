@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from schemas.errors import SpecError, listing, suggestion
+from tasks.batchnorm import Reestimation
 
 SampleLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(outputs (N, …), targets (N, …)) → losses (N,) or (N, …), to be averaged over all but samples."""
@@ -79,12 +80,15 @@ class Split:
 class EmpiricalRisk:
     """Mean loss of a module over the samples of each split.
 
-    The module is evaluated in eval mode; its parameters are those of a Section.
+    The module is evaluated in eval mode; its parameters are those of a Section. With a
+    `reestimation` the running statistics of its batch normalisation are measured anew at each
+    point.
     """
 
     module: nn.Module
     loss: SampleLoss
     splits: Mapping[str, Split]
+    reestimation: Reestimation | None = None
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,7 @@ class ClosedForm:
 
 
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """1 where the largest of the outputs (N, C) is at the class in targets (N,), else 0; (N,)."""
+    """Share of the targets (N, …) at which the outputs (N, C, …) are greatest, (N,), float64."""
     # Several times faster than argmax, and the first of equals as well.
-    return (outputs.max(dim=-1).indices == targets).to(torch.float64)
+    hits = (outputs.max(dim=1).indices == targets).to(torch.float64)
+    return hits if hits.dim() == 1 else hits.flatten(1).mean(dim=1)

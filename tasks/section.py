@@ -1,31 +1,69 @@
 """Sections: coordinates α ∈ R^z → parameters, θ(α) = origin + Σ αᵢ·directionᵢ.
 
-Shape legend: P = points, z = axes, n = numbers a direction touches.
+With a chart the coordinates of the scan are not those of the directions: θ(t) = origin +
+Σ cⱼ(t)·directionⱼ, such as a Bézier curve over its control points.
+
+Shape legend: P = points, z = axes, m = directions (z without a chart), n = numbers a direction
+touches.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from schemas.errors import SpecError, listing, suggestion
 from tasks.tensors import tensors_in_double
 
+Floats: TypeAlias = npt.NDArray[np.float64]
+
+
+class Chart(Protocol):
+    """A smooth, or piecewise smooth, map from a scan's coordinates to those of the directions."""
+
+    @property
+    def axes(self) -> int:
+        """Z."""
+        ...
+
+    @property
+    def directions(self) -> int:
+        """M."""
+        ...
+
+    def coordinates(self, points: Floats) -> Floats:
+        """C at points (P, z): (P, m). A row depends on its own point alone, to the bit."""
+        ...
+
+    def jacobian(self, points: Floats) -> Floats:
+        """∂cⱼ/∂αᵢ at points (P, z): (P, m, z)."""
+        ...
+
+    def hessian(self, points: Floats) -> Floats:
+        """∂²cⱼ/∂αᵢ∂αₖ at points (P, z): (P, m, z, z)."""
+        ...
+
 
 @dataclass(frozen=True)
 class Section:
-    """An affine map from coordinates to named parameters.
+    """A map from coordinates to named parameters, affine but for its chart.
 
     Attributes:
         origin: every parameter at α = 0, float64.
-        directions: for each axis the parameters it moves; those left out do not move. float64.
+        directions: the parameters each one moves; those left out do not move. float64.
+        chart: from the scan's coordinates to those of the directions; None where they are the
+            same.
     """
 
     origin: Mapping[str, Tensor]
     directions: tuple[Mapping[str, Tensor], ...]
+    chart: Chart | None = None
 
     def __post_init__(self) -> None:
         for axis, direction in enumerate(self.directions):
@@ -41,10 +79,24 @@ class Section:
                         f"parameter's {tuple(self.origin[name].shape)}"
                     )
 
+        if self.chart is not None and self.chart.directions != len(self.directions):
+            raise ValueError(
+                f"a chart of {self.chart.directions}, {len(self.directions)} directions"
+            )
+
     @property
     def z(self) -> int:
         """Number of axes."""
-        return len(self.directions)
+        return len(self.directions) if self.chart is None else self.chart.axes
+
+    @property
+    def flat(self) -> Section:
+        """The section in the coordinates of its directions."""
+        return self if self.chart is None else replace(self, chart=None)
+
+    def coordinates(self, points: Floats) -> Floats:
+        """The coordinates of the directions (P, m) at points (P, z)."""
+        return points if self.chart is None else self.chart.coordinates(points)
 
     @property
     def touched(self) -> tuple[str, ...]:
@@ -58,6 +110,8 @@ class Section:
         Products and sums are rounded one by one, so a point's parameters are the same bits
         whatever the batch it is in.
         """
+        if self.chart is not None:
+            points = torch.from_numpy(self.chart.coordinates(points.numpy()))
         result: dict[str, Tensor] = {}
         for name in self.touched:
             origin = self.origin[name]

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from pipeline.engine.autograd import AutogradEvaluator
+from pipeline.engine.charted import ChartedEvaluator, evaluated_metrics, flat, flat_work
 from pipeline.engine.closed_form import CLOSED_FORM_METRICS, ClosedFormEvaluator
 from pipeline.engine.contract import EngineChoice, Evaluator, Work, activation_numbers, item_bytes
 from pipeline.engine.footprint import footprint
@@ -24,7 +25,7 @@ from pipeline.engine.totals import FAST_METRICS
 from pipeline.engine.tuning import tune
 from schemas.errors import SpecError, listing, suggestion
 from tasks.landscape import Landscape
-from tasks.objective import ClosedForm
+from tasks.objective import ClosedForm, EmpiricalRisk
 
 # Activations of one block of samples should stay in a core's cache; on a GPU they should fill it.
 _BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
@@ -40,22 +41,26 @@ def choose_engine(
 
     Without `work` nothing is timed and the loss of all splits is taken to be wanted.
     """
-    if isinstance(landscape.objective, ClosedForm):
+    objective = landscape.objective
+    if isinstance(objective, ClosedForm):
         return EngineChoice("closed-form", device, dtype, threads, None)
-    splits = work.splits if work else tuple(landscape.objective.splits)
+    if work is not None:
+        work = flat_work(work, landscape.section.chart)
+    landscape = flat(landscape)
+    splits = work.splits if work else tuple(objective.splits)
     metrics = work.metrics if work else ("loss",)
     check_offer(landscape, splits, metrics)
     name = "loop" if FAST_METRICS.issuperset(metrics) else "autograd"
     plain = EngineChoice(name, device, dtype, threads, None)
     if not all(samples_are_independent(landscape, split) for split in splits):
         return plain
-    per_sample = activation_numbers(landscape.objective) * item_bytes(plain.torch_dtype)
+    per_sample = activation_numbers(objective) * item_bytes(plain.torch_dtype)
     block = max(_LEAST_BLOCK, _BLOCK_BYTES[device] // max(per_sample, 1))
     if work is None:
         return replace(plain, sample_block=block)
     most = int(work.room * _SHARE_OF_BLOCK) // max(per_sample, 1)
     plain = replace(plain, sample_block=max(1, min(block, most)))
-    if name == "loop":
+    if name == "loop" and not _reestimates(objective):
         plain = tune(landscape, work, plain, make_evaluator)
     return _keeping(landscape, work, plain)
 
@@ -72,9 +77,14 @@ def make_evaluator(
     """The evaluator that a choice names; SpecError when a split or metric is not on offer."""
     check_offer(landscape, splits, metrics)
     torch.set_num_threads(choice.threads)
-    return ShrinkingEvaluator(
-        lambda smaller: _evaluator(landscape, splits, metrics, smaller), choice
-    )
+    chart, level = landscape.section.chart, flat(landscape)
+    needed = evaluated_metrics(tuple(metrics), chart)
+
+    def make(smaller: EngineChoice) -> Evaluator:
+        evaluator = _evaluator(level, splits, needed, smaller)
+        return evaluator if chart is None else ChartedEvaluator(evaluator, chart, tuple(metrics))
+
+    return ShrinkingEvaluator(make, choice)
 
 
 def _evaluator(
@@ -108,7 +118,8 @@ def _direct(
 
 def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineChoice) -> None:
     """SpecError unless an evaluator that a spec names fits the landscape and the metrics."""
-    closed = isinstance(landscape.objective, ClosedForm)
+    objective = landscape.objective
+    closed = isinstance(objective, ClosedForm)
     if closed != (choice.name == "closed-form"):
         expected = "closed-form" if closed else "an evaluator of modules"
         raise SpecError(
@@ -123,7 +134,12 @@ def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineCho
             f"compute.engine.name: {choice.name!r} does not measure {listing(slow)}; "
             "use engine: auto"
         )
-    axes = range(landscape.section.z)
+    if _reestimates(objective) and choice.name != "loop":
+        raise SpecError(
+            f"compute.engine.name: got {choice.name!r}; batchnorm: reestimated needs loop; "
+            "use engine: auto"
+        )
+    axes = range(len(landscape.section.directions))
     if any(axis not in axes for axis in choice.outer):
         raise SpecError(
             f"compute.engine.outer: got {list(choice.outer)}; expected numbers of axes, "
@@ -141,6 +157,14 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                 f"splits: got {split!r}; expected some of {listing(offered)}"
                 f"{suggestion(split, offered)}"
             )
+    if _reestimates(objective):
+        for metric in metrics:
+            if metric not in FAST_METRICS:
+                raise SpecError(
+                    f"metrics: got {metric!r}; with batchnorm: reestimated the statistics depend "
+                    f"on the point, and only {listing(sorted(FAST_METRICS))} are defined; use "
+                    "batchnorm: stored or leave it out"
+                )
     if isinstance(objective, ClosedForm):
         for metric in metrics:
             if metric not in CLOSED_FORM_METRICS:
@@ -148,3 +172,7 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                     f"metrics: got {metric!r}; a closed form offers "
                     f"{listing(sorted(CLOSED_FORM_METRICS))}"
                 )
+
+
+def _reestimates(objective: EmpiricalRisk | ClosedForm) -> bool:
+    return isinstance(objective, EmpiricalRisk) and objective.reestimation is not None

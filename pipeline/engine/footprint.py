@@ -62,6 +62,8 @@ def footprint(
     if choice.name in ("loop", "autograd"):
         longest = max(len(split) for split in data)
         samples = min(choice.sample_block or longest, longest)
+        if objective.reestimation is not None:
+            samples = max(samples, objective.reestimation.batch)
         copies = _AUTOGRAD_COPIES if choice.name == "autograd" else 1
         block = samples * (copies * activation_numbers(objective) * item)
         block += samples * max(_sample_bytes(split, choice) for split in data)

@@ -20,6 +20,7 @@ from pipeline.engine.contract import (
     load_origin,
 )
 from pipeline.engine.totals import Totals
+from tasks.batchnorm import reestimate
 from tasks.objective import EmpiricalRisk, accuracy, per_sample
 from tasks.section import Section
 
@@ -55,6 +56,8 @@ class LoopEvaluator:
         first = first.to(self._dtype) if first.is_floating_point() else first
         self._changes_inputs = changes_inputs(self._module, first)
         self._samples = [len(objective.splits[split]) for split in splits]
+        again = objective.reestimation
+        self._reestimated = [self._as_input(part) for part in again.batches] if again else None
         self._splits: list[Sequence[Block] | Blocks] = [
             [*part] if choice.keep else part for part in blocks
         ]
@@ -67,16 +70,21 @@ class LoopEvaluator:
             for column in range(len(points)):
                 for name, parameter in self._moving.items():
                     parameter.copy_(parameters[name][column])
+                if self._reestimated is not None:
+                    reestimate(self._module, self._reestimated)
                 for row, blocks in enumerate(self._splits):
                     for block in blocks:
                         where = slice(column, column + 1)
                         totals.add(row, where, block.before, *self._measured(block))
         return totals.values()
 
+    def _as_input(self, inputs: Tensor) -> Tensor:
+        inputs = inputs.to(self._device)
+        return inputs.to(self._dtype) if inputs.is_floating_point() else inputs
+
     def _measured(self, block: Block) -> tuple[Tensor, Tensor | None]:
         inputs, targets = block.inputs[: block.valid], block.targets[: block.valid]
-        if inputs.is_floating_point():
-            inputs = inputs.to(self._dtype)
+        inputs = self._as_input(inputs)
         outputs = self._module(inputs.clone() if self._changes_inputs else inputs)
         outputs = outputs.to(self._sum_dtype) if outputs.is_floating_point() else outputs
         hits = accuracy(outputs, targets)[None] if "accuracy" in self._metrics else None

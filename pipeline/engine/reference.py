@@ -18,7 +18,9 @@ from torch import Tensor
 from torch.autograd.functional import hessian, jacobian
 from torch.func import functional_call
 
-from pipeline.engine.contract import Floats, Values, trainable_names
+from pipeline.engine.charted import charted, evaluated_metrics, flat
+from pipeline.engine.contract import Floats, Values, load_origin, trainable_names
+from tasks.batchnorm import reestimate
 from tasks.kernels import open_kernels
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, accuracy, per_sample
@@ -44,13 +46,16 @@ def evaluate_reference(
 
     Activation cells have no reference here.
     """
-    wanted = frozenset(metrics)
+    chart, landscape = landscape.section.chart, flat(landscape)
+    along = points if chart is None else chart.coordinates(points)
+    wanted = frozenset(evaluated_metrics(tuple(metrics), chart))
     functions = [_function(landscape, split) for split in splits]
-    found = [[_measure(f, landscape, point, wanted) for f in functions] for point in points]
-    return {
-        metric: np.stack([[one[metric] for one in row] for row in found], axis=-1)
-        for metric in metrics
+    found = [[_measure(f, landscape, point, wanted) for f in functions] for point in along]
+    values = {
+        metric: np.moveaxis(np.array([[one[metric] for one in row] for row in found]), 0, -1)
+        for metric in wanted
     }
+    return {metric: charted(values, metric, chart, points) for metric in metrics}
 
 
 def _function(landscape: Landscape, split: str) -> _Function:
@@ -67,7 +72,13 @@ def _risk(objective: EmpiricalRisk, origin: Mapping[str, Tensor], split: str) ->
     inputs = data.inputs.double() if data.inputs.is_floating_point() else data.inputs
     targets = data.targets.double() if data.targets.is_floating_point() else data.targets
 
+    again = objective.reestimation
+
     def outputs(named: Mapping[str, Tensor]) -> Tensor:
+        if again is not None:
+            load_origin(module, named)
+            floating = again.inputs.is_floating_point()
+            reestimate(module, [b.double() if floating else b for b in again.batches])
         with open_kernels(module):
             found: Tensor = functional_call(module, dict(named), (inputs.clone(),))
         return found

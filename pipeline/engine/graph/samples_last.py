@@ -109,9 +109,10 @@ class SamplesLastRunner:
 
 
 def _hits(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Whether the largest of the outputs (P, C, B) is at the class in targets (B,): (P, B)."""
+    """Share of the targets (B, …) at which the outputs (P, C, …, B) are greatest: (P, B)."""
     # Several times faster than argmax, and the first of equals as well.
-    return outputs.max(dim=1).indices == targets
+    hits = outputs.max(dim=1).indices == targets.movedim(0, -1)
+    return hits if targets.dim() == 1 else hits.double().flatten(1, -2).mean(dim=1)
 
 
 def _filled_up(points: Floats, size: int) -> Floats:
