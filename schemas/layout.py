@@ -152,6 +152,11 @@ QUANTILE = "quantile"
 BOUND = "bound"
 """Dimension of a confidence interval: low, mean, high."""
 IOU_QUANTILES = (0.01, 0.05, 0.1, 0.25, 0.5)
+RADIUS = "radius"
+"""Dimension of the neighbourhoods of the section's origin."""
+LEVEL = "level"
+"""Dimension of the loss levels at which the valley about the origin is measured."""
+LEVELS = (1.1, 2.0, 10.0)
 
 ANALYSIS = {
     # fidelity to the target, per split
@@ -205,6 +210,38 @@ ANALYSIS = {
     ),
 }
 
+SURFACE = {
+    # sharpness at the section's origin, per split
+    "origin_loss": Variable("loss at the origin", "1"),
+    "sharpness_max_rise": Variable("greatest rise above the origin within the radius", "1"),
+    "sharpness_mean_rise": Variable("mean rise above the origin within the radius", "1"),
+    "sharpness_epsilon": Variable("sharpness of Keskar et al. in the box of the radius", "%"),
+    "sharpness_points": Variable("points within the radius where the loss is finite", "points"),
+    "origin_width": Variable("width of the valley about the origin at each level", "1"),
+    "origin_curvature": Variable("Hessian of the loss at the origin, from the grid", "1"),
+    "origin_curvature_measured": Variable("section_hessian at the origin", "1"),
+    "origin_curvature_error": Variable(
+        "greatest |origin_curvature - origin_curvature_measured|", "1"
+    ),
+    # shape of the whole surface, per split
+    "shape_convexity": Variable("part of the inner points where the surface is convex", "1"),
+    "shape_convexity_points": Variable("inner points where convexity was judged", "points"),
+    "shape_roughness": Variable("total variation over range, mean of the lines along an axis", "1"),
+    "shape_minima": Variable("local minima inside the grid", "minima"),
+    "shape_minima_at_edge": Variable("local minima that touch the edge of the grid", "minima"),
+    # basin of the section's origin, per split
+    "basin_fraction": Variable("part of the grid that descends to the origin's minimum", "1"),
+    "basin_minimum": Variable("loss at the origin's minimum", "1"),
+    "basin_argmin": Variable("coordinates of the origin's minimum", "1"),
+    "basin_distance": Variable("distance from the origin to its minimum", "1"),
+    # barrier along a path, per split
+    "barrier": Variable("greatest rise above the straight line between the ends", "1"),
+    "barrier_at": Variable("where on the path the barrier is", "1"),
+    "barrier_max_rise": Variable("greatest rise above the higher end", "1"),
+}
+"""Statistics of scans that say what their coordinates mean: `section` in the root's attributes is
+`affine` (coordinates along directions from an origin) or `path` (t from one end to the other)."""
+
 DESCENT = {
     "descent_loss_start": Variable("loss of the reference split at the scan's argmin", "1"),
     "descent_loss_end": Variable("loss after training every parameter on from there", "1"),
@@ -232,4 +269,15 @@ ANALYSIS_DIMS = {
     "loss_at_target_argmin": (SPLIT,),
     "gap_to_global_minimum": (),
     "gap_to_section_floor": (),
+}
+
+SURFACE_DIMS = {
+    # as ANALYSIS_DIMS
+    **dict.fromkeys(SURFACE, (SPLIT,)),
+    **{name: (SPLIT, RADIUS) for name in SURFACE if name.startswith("sharpness_")},
+    "origin_width": (SPLIT, AXIS, LEVEL),
+    "origin_curvature": (SPLIT, AXIS, AXIS_OTHER),
+    "origin_curvature_measured": (SPLIT, AXIS, AXIS_OTHER),
+    "shape_roughness": (SPLIT, AXIS),
+    "basin_argmin": (SPLIT, AXIS),
 }
