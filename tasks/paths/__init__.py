@@ -1,0 +1,1 @@
+"""Curves between checkpoints: how they bend, and how their bends are trained."""
