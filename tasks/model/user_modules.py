@@ -20,9 +20,19 @@ import cloudpickle  # type: ignore[import-untyped]
 
 # By value, ours would be other classes than those the workers import; a script is so anyway.
 _NEVER = frozenset({"schemas", "tasks", "pipeline", "__main__"})
+_OF_THIS_PROCESS = frozenset({"__builtins__", "__cached__", "__loader__", "__spec__"})
 _INSTALLED = tuple(
     {Path(sysconfig.get_path(key)).resolve() for key in ("stdlib", "platstdlib", "purelib")}
 )
+
+
+class TravellingModule(ModuleType):
+    """A module that is pickled whole, also where its functions lead back to it."""
+
+    def __reduce__(self) -> tuple[type[ModuleType], tuple[str], dict[str, object]]:
+        kept = {name: value for name, value in vars(self).items() if name not in _OF_THIS_PROCESS}
+        # What is filled in after the module exists may refer to it.
+        return TravellingModule, (self.__name__,), kept
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,8 @@ def _keep(folders: Sequence[Path], before: Mapping[str, ModuleType]) -> None:
         if name.partition(".")[0] in _NEVER or _is_installed(file):
             continue
         cloudpickle.register_pickle_by_value(module)
+        if type(module) is ModuleType:
+            module.__class__ = TravellingModule
         if before.get(name) is not module:
             _loaded[name, file] = _Loaded(module, file, _content(file), _root(name, file))
 
