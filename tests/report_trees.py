@@ -6,7 +6,7 @@ import numpy as np
 import xarray as xr
 
 from pipeline.report import write_report
-from schemas.layout import ShardStatus
+from schemas.layout import SECTION_GROUP, TRAJECTORY_GROUP, ShardStatus
 
 
 def wells(shape, replicates=1, splits=("train", "test"), analysed=True):
@@ -65,3 +65,141 @@ def analysis_of(root):
 def write(tree, out, rows=(), title="Wells"):
     path = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
     return path.read_text(encoding="utf-8")
+
+
+DEPTH = 6
+
+
+def trained(shape=(41, 33), runs=("SGD", "momentum"), singles=(), z=2, replicates=1):
+    """Gradient descent on a tilted quadratic of six parameters, seen from a section of `z` axes.
+
+    The section holds the last checkpoint of the first run and has oblique directions, so that
+    runs are curved, leave the section, and have losses of their own: everything is exact.
+    """
+    rng = np.random.default_rng(3)
+    rotation = np.linalg.qr(rng.normal(size=(DEPTH, DEPTH)))[0]
+    curvature = rotation @ np.diag(np.geomspace(0.05, 3.0, DEPTH)) @ rotation.T
+    centres = {"train": np.zeros(DEPTH), "test": 0.15 * rng.normal(size=DEPTH)}
+
+    def losses(theta):
+        offsets = np.stack([theta - centre for centre in centres.values()])
+        return 0.1 + 0.5 * np.einsum("s...i,ij,s...j->s...", offsets, curvature, offsets)
+
+    paths = {
+        name: _descend(curvature, 1.2 * rng.normal(size=DEPTH), 24 + 6 * i, 0.8 * (i % 2))
+        for i, name in enumerate(runs)
+    }
+    paths |= {name: 0.9 * rng.normal(size=(1, DEPTH)) for name in singles}
+    origin = next(iter(paths.values()))[-1] if runs else np.zeros(DEPTH)
+    everything = np.concatenate(list(paths.values())) - origin
+    directions = np.linalg.svd(everything)[2][:z] + 0.1 * rng.normal(size=(z, DEPTH))
+    axes = [f"axis_{i + 1}" for i in range(z)]
+    coordinate = everything @ np.linalg.pinv(directions)
+    coords = {
+        axis: np.linspace(1.1 * along.min() - 0.1, 0.7 * along.max() + 0.1, n)
+        for axis, along, n in zip(axes, coordinate.T, shape, strict=True)
+    }
+    mesh = np.stack(np.meshgrid(*coords.values(), indexing="ij"), -1)
+    loss = losses(origin + mesh @ directions)
+    dims = ["split", *axes]
+    if replicates > 1:
+        loss, dims = np.stack([loss + 0.01 * r for r in range(replicates)]), ["replicate", *dims]
+    root = xr.Dataset(
+        {"loss": (dims, loss, {"long_name": "mean loss", "units": "1"})},
+        coords={**coords, "split": list(centres)},
+        attrs={"section": "affine", "spec": json.dumps({"task": "model"}), "seed": 7},
+    )
+    tree = tree_of(root)
+    tree[TRAJECTORY_GROUP] = xr.DataTree(
+        _trajectories(paths, everything, coordinate, directions, losses, axes, origin)
+    )
+    norms = np.linalg.norm(directions, axis=1)
+    tree[SECTION_GROUP] = xr.DataTree(
+        xr.Dataset(
+            {
+                "norm": ("axis", norms),
+                "cosine": (
+                    ("axis", "axis_other"),
+                    directions @ directions.T / np.outer(norms, norms),
+                ),
+            },
+            coords={"axis": axes, "axis_other": axes},
+            attrs={"directions": "principal components of the checkpoints"},
+        )
+    )
+    return tree
+
+
+def _descend(curvature, theta, steps, momentum):
+    velocity, visited = np.zeros(DEPTH), [theta]
+    for _ in range(steps):
+        velocity = momentum * velocity - 0.25 * curvature @ theta
+        theta = theta + velocity
+        visited.append(theta)
+    return np.array(visited)
+
+
+def _trajectories(paths, displacement, coordinate, directions, losses, axes, origin):
+    within = ((coordinate @ directions) ** 2).sum(1)
+    whole = (displacement**2).sum(1)
+    names = [
+        name if len(path) == 1 else f"epoch {i}"
+        for name, path in paths.items()
+        for i in range(len(path))
+    ]
+    return xr.Dataset(
+        {
+            "run": ("checkpoint", [name for name, path in paths.items() for _ in path]),
+            "name": ("checkpoint", names),
+            "coordinate": (("checkpoint", "axis"), coordinate),
+            "explained": (
+                "checkpoint",
+                np.divide(within, whole, where=whole > 0, out=np.full_like(whole, np.nan)),
+            ),
+            "distance": ("checkpoint", np.sqrt(np.maximum(whole - within, 0))),
+            "loss": (("split", "checkpoint"), losses(origin + displacement)),
+        },
+        coords={"axis": axes, "split": ["train", "test"]},
+    )
+
+
+def path(barrier=0.9, span=(-0.1, 1.1), points=121, accuracy=True, analysed=True):
+    """A scan along a path that rises above the straight line by `barrier` on train, at t = 0.4,
+    and by 0.8 of it on test, at t = 0.55."""
+    t = np.linspace(*span, points)
+    line = 0.2 + 0.3 * t
+    loss = np.stack(
+        [line + barrier * _bump(t, 0.4), 0.15 + 1.1 * line + 0.8 * barrier * _bump(t, 0.55)]
+    )
+    root = xr.Dataset(
+        {
+            "loss": (("split", "t"), loss, {"long_name": "mean loss", "units": "1"}),
+            "accuracy": (("split", "t"), np.exp(-loss)),
+        },
+        coords={"t": t, "split": ["train", "test"]},
+        attrs={"section": "path", "spec": json.dumps({"task": "model"}), "seed": 7},
+    )
+    if not accuracy:
+        root = root.drop_vars("accuracy")
+    tree = tree_of(root, analysed)
+    if analysed:
+        rise = loss - _chord(t, loss)
+        rise[:, (t < 0) | (t > 1)] = -np.inf
+        where = rise.argmax(1)
+        tree["analysis"] = xr.DataTree(
+            tree["analysis"].to_dataset().assign(
+                barrier=("split", rise.max(1)), barrier_at=("split", t[where])
+            )
+        )  # fmt: skip
+    return tree
+
+
+def _bump(t, peak):
+    """1 at its peak, 0 at t = 0 and t = 1, and rising again outside."""
+    along = np.sign(t) * np.abs(t) ** (np.log(0.5) / np.log(peak))
+    return (4 * along * (1 - along)) ** 2
+
+
+def _chord(t, loss):
+    ends = np.array([[np.interp(end, t, row) for end in (0.0, 1.0)] for row in loss])
+    return (1 - t) * ends[:, :1] + t * ends[:, 1:]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from pipeline.report import style
 from pipeline.report.style import Picture
+from pipeline.report.trajectories import outside_words
 from pipeline.report.view import MOST_PER_AXIS, View, over_replicates, thinning
 from schemas.layout import REPLICATE, SPLIT
 
@@ -35,17 +36,13 @@ def figures(view: View) -> list[Picture]:
 def curves(view: View) -> Picture:
     """Loss and target along the axis, and below them the differences."""
     (axis,) = view.axes
-    every = view.every_replicate
-    along = Curves(
-        view.thin["loss"],
-        None if view.target is None else view.thin[view.target],
-        None if every is None else over_replicates(every.isel(thinning(view, MOST_PER_AXIS))),
-    )
+    along = curves_along(view)
     with_differences = len(view.splits) > 1 or view.target is not None
     figure = Figure(figsize=(9.6, 6.4 if with_differences else 4.4), layout="constrained")
     ratios = [2, 1] if with_differences else [1]
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     draw_curves(panels[0], view, axis, along)
+    put_run_marks(panels[0], view, axis)
     put_minima(panels[0], view, axis, along)
     shade_missing(panels[0], along.loss)
     panels[0].legend(fontsize=8, frameon=False, ncols=2)
@@ -60,7 +57,8 @@ def curves(view: View) -> Picture:
             f"Above: mean loss{view.units('loss')} along {axis} on each split"
             + (", with the target dotted." if along.target is not None else "."),
             "The marks are the points where each curve is least.",
-            _replicate_words(every),
+            run_marks_words(view),
+            replicate_words(view.every_replicate),
             "Below: the differences; a constant line would mean the same shape."
             if with_differences
             else "",
@@ -68,6 +66,16 @@ def curves(view: View) -> Picture:
         ),
         alt=f"Curves of the loss on {style.listed(view.splits)} along {axis}",
         figure=figure,
+    )
+
+
+def curves_along(view: View) -> Curves:
+    """What is drawn of a scan with one axis."""
+    every = view.every_replicate
+    return Curves(
+        view.thin["loss"],
+        None if view.target is None else view.thin[view.target],
+        None if every is None else over_replicates(every.isel(thinning(view, MOST_PER_AXIS))),
     )
 
 
@@ -96,7 +104,7 @@ def draw_curves(axes: Axes, view: View, axis: str, along: Curves) -> None:
     if values.size and values.min() > 0 and values.max() >= style.WIDE_RATIO * values.min():
         axes.set_yscale("log")
     axes.set_ylabel(style.plain("loss" + view.units("loss")))
-    _grid(axes)
+    thin_grid(axes)
 
 
 def draw_band(axes: Axes, over: xr.Dataset, colour: str, split: str) -> None:
@@ -151,7 +159,7 @@ def draw_differences(axes: Axes, view: View, along: Curves) -> None:
             )
     axes.axhline(0, color=style.GREY, lw=0.8)
     axes.set_ylabel(style.plain("difference" + view.units("loss")))
-    _grid(axes)
+    thin_grid(axes)
 
 
 def put_minima(axes: Axes, view: View, axis: str, along: Curves) -> None:
@@ -178,6 +186,39 @@ def put_minima(axes: Axes, view: View, axis: str, along: Curves) -> None:
         )
 
 
+def put_run_marks(axes: Axes, view: View, axis: str) -> None:
+    """Each checkpoint at its projection and its own loss: the colour of its run, a split's mark."""
+    limits = axes.get_xlim()
+    for number, run in enumerate(view.runs):
+        colour, line = style.run_style(number)
+        for split in view.splits:
+            axes.plot(
+                run.at[axis],
+                run.own[split],
+                linestyle="none" if run.single else line,
+                color=colour,
+                lw=0.7,
+                marker=style.mark_style(view, split)[0],
+                markersize=5,
+                markerfacecolor=colour if split == view.reference else "none",
+                markeredgecolor=colour,
+                label=style.plain(f"{style.short(run.name)}, own loss on {split}"),
+                zorder=4,
+            )
+    axes.set_xlim(limits)
+
+
+def run_marks_words(view: View) -> str:
+    """The sentences on the marks of checkpoints; empty without runs."""
+    if not view.runs:
+        return ""
+    return style.sentences(
+        "The checkpoints of each run stand at their projection and their own loss, which need not "
+        "be the curve's there.",
+        outside_words(view),
+    )
+
+
 def shade_missing(axes: Axes, loss: xr.DataArray) -> None:
     """A grey tick on the axis wherever some split has no finite value."""
     (axis,) = (dim for dim in loss.dims if dim != SPLIT)
@@ -200,18 +241,7 @@ def accuracy(view: View) -> Picture:
     (axis,) = view.axes
     figure = Figure(figsize=(9.6, 3.6), layout="constrained")
     axes = figure.add_subplot()
-    for split in view.splits:
-        values = view.thin["accuracy"].sel({SPLIT: split}).values
-        axes.plot(
-            view.thin[axis].values,
-            values,
-            color=style.split_colour(view, split),
-            lw=1.6,
-            label=style.plain(f"accuracy on {split}"),
-        )
-    axes.set_ylabel("accuracy")
-    axes.legend(fontsize=8, frameon=False)
-    _grid(axes)
+    draw_accuracy(axes, view)
     style.dress(axes, view, axis)
     return Picture(
         name="accuracy",
@@ -222,12 +252,30 @@ def accuracy(view: View) -> Picture:
     )
 
 
-def _grid(axes: Axes) -> None:
+def draw_accuracy(axes: Axes, view: View) -> None:
+    """The accuracy of every split along the one axis."""
+    (axis,) = view.axes
+    for split in view.splits:
+        axes.plot(
+            view.thin[axis].values,
+            view.thin["accuracy"].sel({SPLIT: split}).values,
+            color=style.split_colour(view, split),
+            lw=1.6,
+            label=style.plain(f"accuracy on {split}"),
+        )
+    axes.set_ylabel("accuracy")
+    axes.legend(fontsize=8, frameon=False)
+    thin_grid(axes)
+
+
+def thin_grid(axes: Axes) -> None:
+    """Faint grid lines, and no frame at the top and the right."""
     axes.grid(visible=True, color="#e3e6ea", linewidth=0.6)
     axes.spines[["top", "right"]].set_visible(False)
 
 
-def _replicate_words(every: xr.DataArray | None) -> str:
+def replicate_words(every: xr.DataArray | None) -> str:
+    """The sentence on the bands; empty without replicates."""
     if every is None:
         return ""
     return (

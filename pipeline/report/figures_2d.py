@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.report import style
-from pipeline.report.panels import Panel, lines, loss_panels, mosaic, put_marks
+from pipeline.report.panels import Panel, lines, loss_panels, mosaic, put_marks, spanned
 from pipeline.report.relief import relief
 from pipeline.report.style import Picture, Scale
+from pipeline.report.trajectories import label_singles, put_runs, run_handles, runs_words
 from pipeline.report.view import View, edges, over_replicates, thinning
 from schemas.layout import REPLICATE, SPLIT
 
@@ -54,6 +55,7 @@ def surfaces(view: View) -> Picture:
             "The losses share one colour scale."
             if shared
             else "The target has a colour scale of its own.",
+            runs_words(view),
             *dict.fromkeys(panel.scale.words for panel in shown),
             style.grey_words([panel.field for panel in shown]),
         ),
@@ -199,18 +201,23 @@ def contours(view: View) -> Picture:
         own = norm if together else style.sequential(target).norm
         lines(axes, target, own, "#111111", 1.1, ":")
         handles.append(Line2D([], [], color="#111111", linestyle=":", label="target"))
+    put_runs(axes, view, *view.axes)
     put_marks(axes, view, *view.axes)
     style.dress(axes, view, *view.axes)
     across, up = (edges(view.thin[axis].values, axis in view.logs) for axis in view.axes)
     axes.set(xlim=(across[0], across[-1]), ylim=(up[0], up[-1]))
     axes.set_box_aspect(1)
     figure.legend(handles=handles, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
-    style.legend(figure, view, [])
+    style.legend(figure, view, [], more=run_handles(view))
+    label_singles(figure, view, [(axes, *spanned(view, view.thin["loss"]))])
     return Picture(
         name="contours",
         title="Contours",
-        caption="Level lines at the same losses for every split, laid over each other: where the "
-        "lines coincide, the surfaces do. Marks are the minima.",
+        caption=style.sentences(
+            "Level lines at the same losses for every split, laid over each other: where the "
+            "lines coincide, the surfaces do. Marks are the minima.",
+            runs_words(view),
+        ),
         alt=f"Level lines of the loss on {style.listed(view.splits)}",
         figure=figure,
     )

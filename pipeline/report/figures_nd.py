@@ -14,6 +14,7 @@ from pipeline.report import style
 from pipeline.report.figures_1d import Curves, draw_curves
 from pipeline.report.panels import COLOUR_BAR, Panel, mosaic
 from pipeline.report.style import Picture, Scale
+from pipeline.report.trajectories import runs_words
 from pipeline.report.view import MOST_PER_AXIS, View, kept, load, nearest, over_replicates
 from schemas.layout import PREDICTED_PREFIX, SPLIT, TARGET
 
@@ -125,6 +126,8 @@ def _cut_picture(
         caption=style.sentences(
             words,
             "Cross-hairs run through that point; marks are the minima, projected onto the cut.",
+            runs_words(view),
+            "They are drawn in every panel, however far from its cut." if view.runs else "",
             view.reduced_words(MOST_PER_AXIS),
             scale.words,
             style.grey_words(fields),

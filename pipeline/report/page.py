@@ -15,7 +15,8 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import figures_1d, figures_2d, figures_nd, interactive, summary
+from pipeline.report import figure_path, figures_1d, figures_2d, figures_nd, interactive, summary
+from pipeline.report.figure_runs import the_runs
 from pipeline.report.style import Picture, number
 from pipeline.report.summary import Row
 from pipeline.report.transfer import transfer
@@ -135,8 +136,11 @@ def _verdict_line(
 def _pictures(view: View) -> list[Picture]:
     if not view.axes:
         return []
-    kinds = {1: figures_1d.figures, 2: figures_2d.figures}
+    one = figure_path.figures if view.along_path else figures_1d.figures
+    kinds = {1: one, 2: figures_2d.figures}
     drawn = kinds.get(len(view.axes), figures_nd.figures)(view)
+    if view.runs:
+        drawn.insert(1, the_runs(view))
     return [*drawn, transfer(view)] if len(view.splits) > 1 else drawn
 
 

@@ -15,6 +15,7 @@ from matplotlib.typing import LineStyleType
 
 from pipeline.report import style
 from pipeline.report.style import Scale
+from pipeline.report.trajectories import label_singles, put_runs, run_handles
 from pipeline.report.view import View, edges
 
 LEVELS = 11
@@ -52,9 +53,12 @@ def mosaic(view: View, panels: Sequence[Panel], label: str, columns: int = 3) ->
     columns = min(columns, len(panels))
     rows = -(-len(panels) // columns)
     figure = Figure(figsize=(4.0 * columns, 3.6 * rows + 0.4), layout="constrained")
+    drawn = []
     for position, panel in enumerate(panels):
         axes = figure.add_subplot(rows, columns, position + 1)
         mesh = draw(axes, view, panel)
+        if panel.marks:
+            drawn.append((axes, *spanned(view, panel.field)))
         after = panels[position + 1 : position + 2]
         if (position + 1) % columns == 0 or not after or after[0].scale is not panel.scale:
             beside = axes.inset_axes((1.04, 0.0, 0.05, 1.0), label=COLOUR_BAR)
@@ -65,13 +69,15 @@ def mosaic(view: View, panels: Sequence[Panel], label: str, columns: int = 3) ->
             axes.set_ylabel("")
             axes.tick_params(labelleft=False)
     marked = any(panel.marks for panel in panels)
-    style.legend(figure, view, [panel.field for panel in panels], marked)
+    more = run_handles(view) if marked else []
+    style.legend(figure, view, [panel.field for panel in panels], marked, more)
+    label_singles(figure, view, drawn)
     return figure
 
 
 def draw(axes: Axes, view: View, panel: Panel) -> QuadMesh:
     """One surface: the first of its dimensions horizontal, the second vertical."""
-    horizontal, vertical = (name for name in view.axes if name in panel.field.dims)
+    horizontal, vertical = spanned(view, panel.field)
     field = panel.field.transpose(vertical, horizontal)
     mesh = axes.pcolormesh(
         edges(field[horizontal].values, horizontal in view.logs),
@@ -87,8 +93,15 @@ def draw(axes: Axes, view: View, panel: Panel) -> QuadMesh:
     if panel.colours is style.LOSS_MAP:
         lines(axes, field, panel.scale.norm, "#ffffff8c", 0.6)
     if panel.marks:
+        put_runs(axes, view, horizontal, vertical)
         put_marks(axes, view, horizontal, vertical)
     return mesh
+
+
+def spanned(view: View, field: xr.DataArray) -> tuple[str, str]:
+    """The axis that is drawn horizontally, and the one that is drawn vertically."""
+    horizontal, vertical = (name for name in view.axes if name in field.dims)
+    return horizontal, vertical
 
 
 def lines(

@@ -36,11 +36,14 @@ SPLIT_STYLES = (
     ("D", "#c77700", 12.0),
     ("^", "#7a3fd0", 13.0),
 )
+# Okabe and Ito's colours for every eye, without those that the splits resemble.
+RUN_COLOURS = ("#000000", "#e69f00", "#cc79a7", "#56b4e9", "#009e73", "#f0e442")
 LINE_STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
 TICKS = 7
 WIDE_RATIO = 1e3
 HEAVY_TAIL = 10.0
+LONGEST_NAME = 36
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,12 @@ def number(value: float) -> str:
     return f"{text}·10{_superscript(int(exponent))}" if exponent else text
 
 
+def short(text: str, most: int = LONGEST_NAME) -> str:
+    """A name cut in its middle to at most `most` characters."""
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - half]}…{text[-half:]}"
+
+
 def plain(text: str) -> str:
     """Text for a figure: no mathematics, and a box for what the font cannot draw."""
     font = get_font(findfont(FontProperties()))
@@ -170,8 +179,20 @@ def mark_label(key: str) -> str:
     return plain(f"minimum of {key}")
 
 
-def legend(figure: Figure, view: View, fields: Sequence[xr.DataArray], marks: bool = True) -> None:
-    """One legend below the panels: the minima, and grey where a value is not finite."""
+def run_style(number: int) -> tuple[str, LineStyleType]:
+    """Colour and line of the run of that number, 0, 1, …."""
+    turn, place = divmod(number, len(RUN_COLOURS))
+    return RUN_COLOURS[place], LINE_STYLES[turn % len(LINE_STYLES)]
+
+
+def legend(
+    figure: Figure,
+    view: View,
+    fields: Sequence[xr.DataArray],
+    marks: bool = True,
+    more: Sequence[Line2D] = (),
+) -> None:
+    """One legend below the panels: the minima, grey where a value is not finite, and `more`."""
     handles: list[Line2D | Patch] = []
     for mark in view.marks if marks else ():
         marker, colour, size = mark_style(view, mark.key)
@@ -190,10 +211,22 @@ def legend(figure: Figure, view: View, fields: Sequence[xr.DataArray], marks: bo
         )
     if any(bool(field.isnull().any()) for field in fields):
         handles.append(Patch(facecolor=GREY, label="no finite value"))
-    if handles:
-        figure.legend(
-            handles=handles, loc="outside lower center", ncols=5, frameon=False, fontsize=9
-        )
+    legend_below(figure, [*handles, *more])
+
+
+def legend_below(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
+    """The handles below the panels, in as many columns as the figure is wide enough for."""
+    if not handles:
+        return
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = int(figure.get_figwidth() // (0.6 + 0.075 * longest))
+    figure.legend(
+        handles=list(handles),
+        loc="outside lower center",
+        ncols=max(1, min(5, columns, len(handles))),
+        frameon=False,
+        fontsize=9,
+    )
 
 
 def grey_words(fields: Sequence[xr.DataArray]) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from pipeline.report.runs import GREATEST_DRAWN, Run, read_runs
 from schemas.layout import (
     ANALYSIS_GROUP,
     AXIS,
@@ -30,8 +31,8 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 MOST_PER_AXIS = 512
 MOST_PER_AXIS_OF_CUBE = {3: 48, 4: 24}
 MOST_POINTS_OF_HYPERCUBE = 24**4
-GREATEST_DRAWN = 1e30
-"""Beyond this the single precision of a browser overflows; such values count as not finite."""
+PATH = "path"
+"""The root attribute `section` of a scan along a path, whose coordinate is t."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,14 @@ class Mark:
 
     key: str
     at: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Barrier:
+    """How far the loss of a split rises above the straight line between a path's ends."""
+
+    height: float
+    at: float
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,9 @@ class View:
     thin: xr.Dataset
     every_replicate: xr.DataArray | None
     marks: tuple[Mark, ...]
+    runs: tuple[Run, ...]
+    along_path: bool
+    barriers: Mapping[str, Barrier]
 
     @property
     def reference(self) -> str:
@@ -112,16 +124,21 @@ def look(scan: xr.DataTree) -> View:
     every = every.isel(dict.fromkeys(held, 0), drop=True)
     full = every.isel({REPLICATE: 0}, drop=True) if REPLICATE in every.dims else every
     axes = tuple(axis for axis in grid_axes if axis not in held)
+    logs = frozenset(axis for axis in axes if is_logarithmic(root[axis].values))
+    full = full.assign_coords({SPLIT: [str(split) for split in root[SPLIT].values]})
     marks = _analysed_marks(scan, grid_axes)
     view = View(
         axes=axes,
         held=held,
-        logs=frozenset(axis for axis in axes if is_logarithmic(root[axis].values)),
+        logs=logs,
         splits=tuple(str(split) for split in root[SPLIT].values),
-        full=full.assign_coords({SPLIT: [str(split) for split in root[SPLIT].values]}),
+        full=full,
         thin=xr.Dataset(),
         every_replicate=every["loss"] if root.sizes.get(REPLICATE, 1) > 1 else None,
         marks=marks,
+        runs=read_runs(scan, full["loss"], held, logs) if axes else (),
+        along_path=scan.attrs.get("section") == PATH and len(axes) == 1,
+        barriers=_barriers(scan),
     )
     view = replace(view, thin=load(view.full.isel(thinning(view, most_per_axis(len(axes))))))
     return view if marks else replace(view, marks=_drawn_marks(view))
@@ -200,12 +217,32 @@ def _ascending(coordinates: npt.NDArray[Any]) -> slice:
     return slice(None, None, -1) if descending else slice(None)
 
 
-def _analysed_marks(scan: xr.DataTree, axes: list[str]) -> tuple[Mark, ...]:
+def _analysis(scan: xr.DataTree) -> xr.Dataset:
+    """What the analysis found in the first replicate; empty without an analysis."""
     if ANALYSIS_GROUP not in scan.children:
-        return ()
+        return xr.Dataset()
     analysis = scan[ANALYSIS_GROUP].to_dataset()
-    if REPLICATE in analysis.dims:
-        analysis = analysis.isel({REPLICATE: 0}, drop=True)
+    return analysis.isel({REPLICATE: 0}, drop=True) if REPLICATE in analysis.dims else analysis
+
+
+def _barriers(scan: xr.DataTree) -> dict[str, Barrier]:
+    analysis = _analysis(scan)
+    if "barrier" not in analysis or "barrier_at" not in analysis:
+        return {}
+    found = {
+        str(split): Barrier(
+            float(analysis["barrier"].sel({SPLIT: split})),
+            float(analysis["barrier_at"].sel({SPLIT: split})),
+        )
+        for split in analysis[SPLIT].values
+    }
+    return {
+        split: each for split, each in found.items() if np.isfinite([each.height, each.at]).all()
+    }
+
+
+def _analysed_marks(scan: xr.DataTree, axes: list[str]) -> tuple[Mark, ...]:
+    analysis = _analysis(scan)
     places: dict[str, xr.DataArray] = {}
     if "target_argmin" in analysis:
         places[TARGET] = analysis["target_argmin"]
