@@ -25,7 +25,7 @@ from benchmarks.recording import save, table
 from benchmarks.workloads import WORKLOADS, Workload
 from pipeline.engine.reference import evaluate_reference
 from pipeline.verifying import relative_difference
-from schemas.scan import Compute
+from schemas.compute import Compute
 
 ROUNDS = 5
 _RUN_SECONDS = 1.2

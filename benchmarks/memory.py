@@ -27,7 +27,7 @@ from pipeline.engine import EngineChoice
 from pipeline.manifest import read_stored
 from pipeline.running import run_built
 from schemas import InputError, ScanSpec, parse_spec
-from schemas.scan import Engine
+from schemas.compute import Engine
 from tasks.given import given_landscape
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from schemas.errors import PlanError, SpecError
-from schemas.scan import Compute
+from schemas.compute import Compute
 
 if TYPE_CHECKING:
     from pipeline.shipping import Packed

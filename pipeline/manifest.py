@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.contents import Contents, scan_contents
 from pipeline.engine.contract import EngineChoice
 from pipeline.planning import Plan
-from pipeline.shipping import landscape_hash
+from pipeline.shipping import landscape_hash, part_hashes
 from pipeline.store import Location, read_manifest
 from schemas.errors import StoreMismatch
 from schemas.layout import FORMAT_VERSION, Variable
@@ -26,9 +26,15 @@ _VERSIONED = ("cartograd", "torch", "numpy", "zarr", "ray", "xarray", "dask")
 
 @dataclass(frozen=True)
 class StoredScan:
-    """What a store says of itself: enough to continue, verify or analyse it."""
+    """What a store says of itself: enough to continue, verify or analyse it.
 
-    spec: ScanSpec
+    Attributes:
+        asked: the spec as it was given.
+        spans: for each of its rising axes the coordinate at which it ends.
+    """
+
+    asked: ScanSpec
+    spans: dict[str, float]
     base: Path
     fingerprint: str
     engine: EngineChoice
@@ -37,23 +43,33 @@ class StoredScan:
     reference: dict[str, float]
     attributes: dict[str, Any]
 
+    @property
+    def spec(self) -> ScanSpec:
+        """The spec with the spans that were measured."""
+        return self.asked.spanning(self.spans)
+
 
 def new_manifest(
-    spec: ScanSpec, base: Path, plan: Plan, landscapes: list[Landscape]
+    asked: ScanSpec, base: Path, plan: Plan, landscapes: list[Landscape]
 ) -> dict[str, Any]:
     """The attributes of a new store: plain strings and numbers, JSON texts where nested."""
+    grid = plan.contents.grid
+    ends = {name: axis.coordinates(axis.num - 1, axis.num)[0] for name, axis in grid.named.items()}
     return {
-        "title": f"Loss landscape scan: {spec.task}",
+        "title": f"Loss landscape scan: {asked.task}",
         "Conventions": "CF-1.11",
         "cartograd_format": FORMAT_VERSION,
-        "task": spec.task,
-        "spec": json.dumps(spec.model_dump(mode="json")),
+        "task": asked.task,
+        "spec": json.dumps(asked.model_dump(mode="json")),
         "base": str(base.resolve()),
-        "fingerprint": plan.fingerprint,
-        "seed": spec.seed,
+        "spans": json.dumps({name: float(ends[name]) for name in asked.rising}),
+        "section": "affine" if landscapes[0].section.chart is None else "path",
+        "fingerprint": asked.fingerprint(),
+        "seed": asked.seed,
         "engine": json.dumps(asdict(plan.engine)),
         **({} if plan.error is None else {"bfloat16_error": plan.error}),
         "landscapes": [landscape_hash(landscape) for landscape in landscapes],
+        "hashes": json.dumps([part_hashes(landscape) for landscape in landscapes]),
         "fields": json.dumps({n: asdict(v) for n, v in plan.contents.fields.items()}),
         "reference": json.dumps(dict(landscapes[0].reference)),
         "facts": json.dumps([dict(landscape.facts) for landscape in landscapes]),
@@ -77,14 +93,16 @@ def _version(distribution: str) -> str:
 def read_stored(location: Location) -> StoredScan:
     """The identity of a stored scan; StoreError when there is none."""
     attributes = read_manifest(location)
-    spec = parse_spec(attributes["spec"], f"{location}")
+    asked = parse_spec(attributes["spec"], f"{location}")
+    spans = {str(name): float(end) for name, end in attributes["spans"].items()}
     fields = {name: Variable(**known) for name, known in attributes["fields"].items()}
     return StoredScan(
-        spec=spec,
+        asked=asked,
+        spans=spans,
         base=Path(str(attributes["base"])),
         fingerprint=str(attributes["fingerprint"]),
         engine=EngineChoice(**attributes["engine"]),
-        contents=scan_contents(spec, fields),
+        contents=scan_contents(asked.spanning(spans), fields),
         landscapes=tuple(attributes["landscapes"]),
         reference=dict(attributes["reference"]),
         attributes=attributes,
@@ -95,7 +113,7 @@ def check_same_spec(location: Location, stored: StoredScan, spec: ScanSpec) -> N
     """StoreMismatch, naming the difference, unless the store holds the scan of this spec."""
     if stored.fingerprint == spec.fingerprint():
         return
-    held, asked = _flat(stored.spec.identity()), _flat(spec.identity())
+    held, asked = _flat(stored.asked.identity()), _flat(spec.identity())
     differing = sorted(k for k in held.keys() | asked.keys() if held.get(k) != asked.get(k))
     shown = "; ".join(
         f"{key} is {held.get(key, 'absent')} there and {asked.get(key, 'absent')} here"

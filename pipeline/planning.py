@@ -25,6 +25,7 @@ from pipeline.engine.footprint import Footprint, footprint
 from pipeline.engine.graph.tracing import Untraceable
 from pipeline.engine.precision import measured_error
 from pipeline.engine.preflight import check_objective
+from pipeline.ranging import with_spans
 from schemas.errors import PlanError, SpecError
 from schemas.files import load_spec
 from schemas.layout import METRICS, Variable
@@ -173,9 +174,11 @@ def plan(spec: ScanSpec | str | Path, *, base: Path | None = None) -> Plan:
     spec = normalised(spec, TASKS)
     landscape = build_landscapes(spec, (base or Path()).resolve(), train=False)[0]
     check_objective(landscape, spec.splits)
+    fingerprint, spec = spec.fingerprint(), with_spans(spec, landscape)
     workers = local_workers(spec.compute)
     device = local_device(spec.compute)
-    return make_plan(spec, landscape, workers=workers, device=device).validate()
+    made = make_plan(spec, landscape, workers=workers, device=device).validate()
+    return replace(made, fingerprint=fingerprint)
 
 
 def make_plan(

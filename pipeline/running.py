@@ -22,6 +22,8 @@ from pipeline.manifest import (
 )
 from pipeline.orchestrate import run_shards, signals_as_exceptions
 from pipeline.planning import Plan, make_plan
+from pipeline.ranging import with_spans
+from pipeline.sections import write_section, write_trajectories
 from pipeline.shipping import Packed, pack
 from pipeline.store import Location, create, exists
 from pipeline.worker import Assignment
@@ -85,7 +87,7 @@ def run(
 
 
 def run_built(
-    spec: ScanSpec,
+    asked: ScanSpec,
     store: Path,
     build: Callable[[], list[Landscape]],
     *,
@@ -98,17 +100,21 @@ def run_built(
     with locked(store):
         stored = read_stored(store) if exists(store) else None
         if stored:
-            check_same_spec(store, stored, spec)
+            check_same_spec(store, stored, asked)
             counts = Ledger(store).counts()
             if not counts.failed and not counts.pending:
                 return ScanResult(store, counts, None)
         landscapes = build()
         for landscape in landscapes:
-            check_objective(landscape, spec.splits)
+            check_objective(landscape, asked.splits)
         if stored:
             check_same_landscapes(store, stored, landscapes)
+            spec = asked.spanning(stored.spans)
+        else:
+            spec = with_spans(asked, landscapes[0], display)
         where = (base or Path()).resolve()
-        return _scan(spec, where, store, landscapes, stored, (address, dashboard), display)
+        scan = _Scan(spec, asked, where, store, landscapes, stored)
+        return _scan(scan, (address, dashboard), display)
 
 
 def resume(
@@ -120,31 +126,39 @@ def resume(
 ) -> ScanResult:
     """Continue the scan in a store; returns at once when it is complete. Raises as `run` does."""
     stored = read_stored(Path(store))
-    spec = stored.spec.model_copy(update={"store": str(store)})
+    spec = stored.asked.model_copy(update={"store": str(store)})
     return run(spec, base=stored.base, address=address, dashboard=dashboard, display=display)
 
 
 def scan_in_memory(
-    spec: ScanSpec, location: Location, landscapes: list[Landscape], display: Progress
+    asked: ScanSpec, location: Location, landscapes: list[Landscape], display: Progress
 ) -> Counts:
     """Scan ready-made landscapes in this process into a Zarr store held in memory."""
-    device = local_device(spec.compute)
-    check_objective(landscapes[0], spec.splits)
+    device = local_device(asked.compute)
+    check_objective(landscapes[0], asked.splits)
+    spec = with_spans(asked, landscapes[0], display)
     plan = make_plan(spec, landscapes[0], workers=0, device=device, calibrate=False).validate()
-    create(location, plan.contents, new_manifest(spec, Path(), plan, landscapes))
+    create(location, plan.contents, new_manifest(asked, Path(), plan, landscapes))
+    write_section(location, landscapes, list(spec.axes))
+    write_trajectories(location, landscapes, spec, display)
     executor = SerialExecutor(Assignment(plan, location), [pack(part) for part in landscapes])
     return run_shards(executor, plan.contents, Ledger(location), display)
 
 
-def _scan(
-    spec: ScanSpec,
-    base: Path,
-    store: Path,
-    landscapes: list[Landscape],
-    stored: StoredScan | None,
-    ray_options: tuple[str | None, bool],
-    display: Progress,
-) -> ScanResult:
+@dataclass(frozen=True)
+class _Scan:
+    """A scan about to be run; `asked` is its spec before the spans of its axes were measured."""
+
+    spec: ScanSpec
+    asked: ScanSpec
+    base: Path
+    store: Path
+    landscapes: list[Landscape]
+    stored: StoredScan | None
+
+
+def _scan(scan: _Scan, ray_options: tuple[str | None, bool], display: Progress) -> ScanResult:
+    spec, store, stored, landscapes = scan.spec, scan.store, scan.stored, scan.landscapes
     packed = [pack(landscape) for landscape in landscapes]
     with session(spec.compute, packed, *ray_options) as workforce, signals_as_exceptions():
         if stored:
@@ -159,7 +173,10 @@ def _scan(
             calibrate=workforce.device == local_device(spec.compute),
         ).validate()
         if not stored:
-            create(store, plan.contents, new_manifest(spec, base, plan, landscapes))
+            manifest = new_manifest(scan.asked, scan.base, plan, landscapes)
+            create(store, plan.contents, manifest)
+        write_section(store, landscapes, list(spec.axes))
+        write_trajectories(store, landscapes, spec, display)
         ledger = Ledger(store)
         executor = _executor(spec, Assignment(plan, store.resolve()), packed, workforce)
         try:

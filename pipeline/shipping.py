@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import pickle
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from tasks.landscape import Landscape
+from tasks.objective import EmpiricalRisk
 from tasks.tensors import raw_bytes, tensor_hash
 
 
@@ -37,14 +38,16 @@ class Packed:
 
 
 def pack(landscape: Landscape) -> Packed:
-    """Take a landscape apart. Tensors are moved to the CPU."""
+    """Take a landscape apart, all but its trajectories. Tensors are moved to the CPU."""
     buffers: list[npt.NDArray[np.uint8]] = []
 
     def keep(buffer: pickle.PickleBuffer) -> None:
         buffers.append(np.frombuffer(buffer.raw(), dtype=np.uint8))
 
     stream = io.BytesIO()
-    _TensorPickler(stream, protocol=5, buffer_callback=keep).dump(landscape)
+    _TensorPickler(stream, protocol=5, buffer_callback=keep).dump(
+        replace(landscape, trajectories=None)
+    )
     return Packed(stream.getvalue(), buffers)
 
 
@@ -61,6 +64,22 @@ def landscape_hash(landscape: Landscape) -> str:
     return tensor_hash(_named_tensors(landscape))
 
 
+def part_hashes(landscape: Landscape) -> dict[str, Any]:
+    """SHA-256 of the parts of a landscape: `origin`, `buffers`, `directions`, and each split."""
+    section, objective = landscape.section, landscape.objective
+    hashes: dict[str, Any] = {
+        "origin": tensor_hash(sorted(section.origin.items())),
+        "directions": [tensor_hash(sorted(part.items())) for part in section.directions],
+    }
+    if isinstance(objective, EmpiricalRisk):
+        hashes["buffers"] = tensor_hash(sorted(objective.module.named_buffers()))
+        hashes["splits"] = {
+            name: tensor_hash([("inputs", split.inputs), ("targets", split.targets)])
+            for name, split in objective.splits.items()
+        }
+    return hashes
+
+
 def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
     section, objective = landscape.section, landscape.objective
     found = [(f"origin.{name}", t) for name, t in sorted(section.origin.items())]
@@ -71,6 +90,8 @@ def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
         found += [(f"buffer.{name}", t) for name, t in sorted(module.named_buffers())]
     for name, split in sorted(getattr(objective, "splits", {}).items()):
         found += [(f"{name}.inputs", split.inputs), (f"{name}.targets", split.targets)]
+    if landscape.trajectories is not None:
+        found.append(("trajectories", torch.from_numpy(landscape.trajectories.coordinates)))
     again = getattr(objective, "reestimation", None)
     if again is not None:
         found += [("reestimation.inputs", again.inputs), ("batch", torch.tensor(again.batch))]

@@ -58,7 +58,7 @@ def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) 
 
 
 def _create_coordinates(root: zarr.Group, contents: Contents) -> None:
-    for name, axis in zip(contents.grid.names, contents.grid.axes, strict=True):
+    for name, axis in contents.grid.named.items():
         attributes = {"long_name": f"coordinate along direction {name}", "units": "1"}
         _create_coordinate(root, name, axis.coordinates(0, axis.num), attributes)
     labels = np.array(contents.splits, dtype=np.dtypes.StringDType())
@@ -155,7 +155,7 @@ def read_manifest(location: Location) -> dict[str, Any]:
     if not exists(location):
         raise StoreError(f"{location}: no scan is stored here; check the path")
     attributes = zarr.open_group(zarr_target(location), mode="r").attrs.asdict()
-    texts = ("spec", "versions", "facts", "fields", "reference", "engine")
+    texts = ("spec", "spans", "hashes", "versions", "facts", "fields", "reference", "engine")
     try:
         return {
             key: json.loads(str(value)) if key in texts else value

@@ -4,6 +4,7 @@ Nothing here knows torch, ray or zarr, so that every other part, and any program
 wants to read or write a spec, can import it cheaply.
 """
 
+from schemas.compute import Compute
 from schemas.errors import (
     CartogradError,
     InputError,
@@ -16,8 +17,8 @@ from schemas.errors import (
     WorkError,
 )
 from schemas.files import load_spec
-from schemas.grid import Block, Grid, LinearAxis, LogAxis, ValuesAxis
-from schemas.scan import Compute, ScanSpec, parse_spec
+from schemas.grid import Block, Grid, LinearAxis, LogAxis, RisingAxis, ValuesAxis
+from schemas.scan import ScanSpec, parse_spec
 from schemas.study import Claim, Outcome, Study, Verdict
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "LogAxis",
     "Outcome",
     "PlanError",
+    "RisingAxis",
     "ScanIncomplete",
     "ScanSpec",
     "SpecError",

@@ -120,7 +120,25 @@ class ValuesAxis(_AxisModel):
         return np.asarray(self.values[lo:hi], dtype=np.float64)
 
 
+class RisingAxis(_AxisModel):
+    """`num` equally spaced coordinates about 0, out to where the loss has risen `rise`-fold.
+
+    The span is measured when the scan begins: the loss L of the first split rises along the axis,
+    on one side or the other, from L(0) to L(0) + (rise − 1)·|L(0)|; the greater of the two
+    distances is taken, so that 0 stays in the middle.
+    """
+
+    rise: FiniteFloat = Field(gt=1)
+    num: int = Field(ge=2, strict=True)
+
+    def spanning(self, reach: float) -> LinearAxis:
+        """The axis from −reach to reach."""
+        return LinearAxis(start=-reach, stop=reach, num=self.num)
+
+
 def _axis_kind(raw: object) -> str:
+    if isinstance(raw, RisingAxis) or (isinstance(raw, Mapping) and "rise" in raw):
+        return "rising"
     if isinstance(raw, ValuesAxis) or (isinstance(raw, Mapping) and "values" in raw):
         return "values"
     scale = raw.get("scale") if isinstance(raw, Mapping) else getattr(raw, "scale", None)
@@ -130,7 +148,8 @@ def _axis_kind(raw: object) -> str:
 Axis: TypeAlias = Annotated[
     Annotated[LinearAxis, Tag("linear")]
     | Annotated[LogAxis, Tag("log")]
-    | Annotated[ValuesAxis, Tag("values")],
+    | Annotated[ValuesAxis, Tag("values")]
+    | Annotated[RisingAxis, Tag("rising")],
     Discriminator(_axis_kind),
 ]
 
@@ -190,6 +209,11 @@ class Grid:
     def shape(self) -> tuple[int, ...]:
         """Points along each axis."""
         return tuple(axis.num for axis in self.axes)
+
+    @property
+    def named(self) -> dict[str, LinearAxis | LogAxis | ValuesAxis]:
+        """The axes by their names."""
+        return dict(zip(self.names, self.axes, strict=True))
 
     @property
     def n_points(self) -> int:

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Literal
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 SPLIT = "split"
 REPLICATE = "replicate"
 AXIS = "axis"

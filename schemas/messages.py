@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from schemas.errors import listing, suggestion
 
 # Tags of unions that pydantic inserts into a location and a user never wrote.
-_TAGS = frozenset({"linear", "log", "values"})
+_TAGS = frozenset({"linear", "log", "values", "rising"})
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> str:

@@ -6,22 +6,19 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ByteSize,
-    ConfigDict,
     Field,
-    PositiveFloat,
     ValidationError,
     field_validator,
     model_validator,
 )
 
+from schemas.compute import Compute, Count, SpecPart
 from schemas.errors import SpecError, listing, suggestion
-from schemas.grid import Axis, Grid, auto_chunks
+from schemas.grid import Axis, Grid, RisingAxis, auto_chunks
 from schemas.layout import FORMAT_VERSION, RESERVED_NAMES
 from schemas.messages import first_complaint
 
@@ -38,26 +35,7 @@ MetricName = Literal[
     "activation_changes",
 ]
 Seed = Annotated[int, Field(ge=0, lt=2**63, strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-
-def _refuse_bool(value: object) -> object:
-    if isinstance(value, bool):
-        raise ValueError(f"got {value}; expected a number, 0 or more")
-    return value
-
-
-def _or_auto(least: int) -> BeforeValidator:
-    """Check of `auto` or a whole number, with one complaint for both."""
-
-    def check(value: object) -> object:
-        whole = isinstance(value, int) and not isinstance(value, bool)
-        if value != "auto" and not (whole and cast("int", value) >= least):
-            raise ValueError(f"got {value!r}; expected a whole number, {least} or more, or auto")
-        return value
-
-    return BeforeValidator(check)
 
 
 def _lengths(value: object) -> object:
@@ -74,87 +52,7 @@ def _names(value: object) -> object:
     return value
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Engine(_Model):
-    """A recorded choice of evaluator, to be forced; `cartograd plan --json` shows one."""
-
-    name: Literal["loop", "traced", "batched", "polynomial", "autograd", "closed-form"] = Field(
-        description="The evaluator."
-    )
-    sample_block: Count | None = Field(
-        None, description="Samples evaluated together, at most; all of them by default."
-    )
-    point_block: Count = Field(1, description="Points evaluated together.")
-    degree: Annotated[int, Field(ge=0, strict=True)] = Field(
-        0, description="Greatest degree of what is expanded into coefficients."
-    )
-    outer: tuple[Annotated[int, Field(ge=0, strict=True)], ...] = Field(
-        (), description="Numbers of the axes that vary slowest."
-    )
-    keep: bool = Field(True, description="Whether what is prepared for a block of samples is kept.")
-
-
-class Compute(_Model):
-    """Where the work runs. Only `dtype` is part of a scan's identity; the rest is not."""
-
-    workers: Annotated[int | Literal["auto"], _or_auto(0)] = Field(
-        "auto",
-        description="Ray workers; auto takes one for each CPU slot or GPU; 0 evaluates in the "
-        "driver's own process without Ray.",
-    )
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        "auto", description="auto takes cuda where there is one."
-    )
-    cpus_per_worker: Count = Field(1, description="CPUs, and threads, of each worker.")
-    gpus_per_worker: Annotated[float, Field(ge=0), BeforeValidator(_refuse_bool)] | None = Field(
-        None, description="GPUs of each worker, fractions allowed; by default 1 on cuda, else 0."
-    )
-    dtype: Literal["float32", "float64", "bfloat16"] = Field(
-        "float32",
-        description="Precision of the evaluation and of the stored loss; bfloat16 computes losses "
-        "and stores them in float32.",
-    )
-    engine: Engine | Literal["auto"] = Field(
-        "auto",
-        description="The evaluator and its block sizes; auto finds them by timing a few blocks, "
-        "records them in the store and takes the same ones when the scan is continued.",
-    )
-    memory_per_worker: ByteSize = Field(
-        ByteSize(2 * 2**30), description="Limit of each worker's own data, such as 2GiB."
-    )
-    batch: Annotated[int | Literal["auto"], _or_auto(1)] = Field(
-        "auto", description="Parameter points held together by a worker."
-    )
-    retries: Annotated[int, Field(ge=0, strict=True)] = Field(
-        3, description="How often a shard is tried again after its worker died."
-    )
-    shard_timeout: PositiveFloat | None = Field(
-        None,
-        description="Seconds after which a silent worker is replaced; by default from the plan.",
-    )
-
-    @model_validator(mode="after")
-    def _devices_agree(self) -> Self:
-        if self.device == "cpu" and self.gpus_per_worker:
-            raise ValueError(
-                f"gpus_per_worker is {self.gpus_per_worker:g} but device is cpu; "
-                "set device: cuda or leave gpus_per_worker out"
-            )
-        if self.device == "cuda" and self.gpus_per_worker == 0:
-            raise ValueError(
-                "gpus_per_worker is 0 but device is cuda; give a number above 0, such as 0.5 or 1"
-            )
-        if self.gpus_per_worker and self.gpus_per_worker > 1 and self.gpus_per_worker % 1:
-            raise ValueError(
-                f"gpus_per_worker is {self.gpus_per_worker:g}; above 1 only whole GPUs can be given"
-            )
-        return self
-
-
-class ScanSpec(_Model):
+class ScanSpec(SpecPart):
     """One scan: a task, the points to evaluate it at, what to measure, and where to store it."""
 
     task: str = Field(description="Name of what is scanned; `cartograd tasks` lists them.")
@@ -257,12 +155,32 @@ class ScanSpec(_Model):
             return auto_chunks(shape)
         return tuple(self.chunks.get(name, n) for name, n in zip(self.axes, shape, strict=True))
 
-    def grid(self) -> Grid:
-        """The grid of the scan's axes with its chunks and shards."""
-        chunks = self.chunk_shape()
+    def shard_shape(self) -> tuple[int, ...]:
+        """Shard lengths along the axes."""
         asked = self.shards or {}
-        shards = tuple(asked.get(name, c) for name, c in zip(self.axes, chunks, strict=True))
-        return Grid(tuple(self.axes), tuple(self.axes.values()), chunks, shards)
+        chunks = zip(self.axes, self.chunk_shape(), strict=True)
+        return tuple(asked.get(name, length) for name, length in chunks)
+
+    @property
+    def rising(self) -> dict[str, RisingAxis]:
+        """The axes whose span is not known before it is measured."""
+        return {name: axis for name, axis in self.axes.items() if isinstance(axis, RisingAxis)}
+
+    def spanning(self, reaches: Mapping[str, float]) -> ScanSpec:
+        """The spec with each rising axis from −reach to reach."""
+        found = {name: axis.spanning(reaches[name]) for name, axis in self.rising.items()}
+        return self.model_copy(update={"axes": {**self.axes, **found}})
+
+    def grid(self) -> Grid:
+        """The grid of the scan's axes with its chunks and shards.
+
+        Raises:
+            ValueError: the span of an axis is still to be measured.
+        """
+        axes = tuple(axis for axis in self.axes.values() if not isinstance(axis, RisingAxis))
+        if len(axes) < len(self.axes):
+            raise ValueError(f"the spans of {listing(self.rising)} are not known yet")
+        return Grid(tuple(self.axes), axes, self.chunk_shape(), self.shard_shape())
 
     def identity(self) -> dict[str, Any]:
         """Everything on which a stored number depends, as plain JSON values."""
@@ -270,10 +188,10 @@ class ScanSpec(_Model):
             mode="json",
             include={"task", "parameters", "axes", "splits", "metrics", "replicates", "seed"},
         )
-        grid = self.grid()
         plain["dtype"] = self.compute.dtype
-        plain["chunks"] = dict(zip(grid.names, grid.chunks, strict=True))
-        plain["shards"] = dict(zip(grid.names, grid.shards, strict=True)) if self.shards else None
+        plain["chunks"] = dict(zip(self.axes, self.chunk_shape(), strict=True))
+        shards = dict(zip(self.axes, self.shard_shape(), strict=True))
+        plain["shards"] = shards if self.shards else None
         plain["axes"] = [{"name": name, **plain["axes"][name]} for name in self.axes]
         plain["format"] = FORMAT_VERSION
         return plain

@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from torch import Tensor
 
 from tasks.objective import ClosedForm, EmpiricalRisk
 from tasks.section import Section
@@ -31,6 +32,29 @@ class FieldVariable:
 
 
 @dataclass(frozen=True)
+class Trajectories:
+    """Checkpoints of one or several runs, projected into the section.
+
+    Shape legend: K = checkpoints, in the order of the runs.
+
+    Attributes:
+        runs, names: of each checkpoint, K each.
+        coordinates: of the nearest point of the section, (K, z).
+        explained: share of the squared displacement from the section's origin that lies in the
+            section, (K,); NaN at the origin.
+        distance: Euclidean distance of the checkpoint from the section, (K,).
+        tensors: parameters and buffers of checkpoint k by the module's names, read when asked for.
+    """
+
+    runs: tuple[str, ...]
+    names: tuple[str, ...]
+    coordinates: Floats
+    explained: Floats
+    distance: Floats
+    tensors: Callable[[int], Mapping[str, Tensor]]
+
+
+@dataclass(frozen=True)
 class Landscape:
     """An objective over a section, with what it was built to contain and what is known of it.
 
@@ -41,6 +65,7 @@ class Landscape:
         reference: known values by name; `global_minimum` is the least loss that any parameters
             can reach on the train split, `section_floor` the least within the section.
         facts: provenance as plain JSON values, such as the achieved approximation error.
+        trajectories: other checkpoints in the section.
     """
 
     objective: EmpiricalRisk | ClosedForm
@@ -48,3 +73,4 @@ class Landscape:
     fields: Mapping[str, FieldVariable] = field(default_factory=dict)
     reference: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    trajectories: Trajectories | None = None
