@@ -1,0 +1,1 @@
+"""Permutation symmetries of a module's hidden units, and the alignment of two checkpoints."""
