@@ -10,6 +10,7 @@ import sys
 import click
 
 from pipeline.cli.ask import plan, schema, status, tasks, verify
+from pipeline.cli.export import export
 from pipeline.cli.work import analyse, report, resume, run, study, submit
 
 
@@ -22,7 +23,10 @@ def cartograd() -> None:
     """
 
 
-for command in (run, resume, plan, status, verify, analyse, report, tasks, study, schema, submit):
+for command in (
+    *(run, resume, plan, status, verify, analyse, report, export),
+    *(tasks, study, schema, submit),
+):
     cartograd.add_command(command)
 
 
