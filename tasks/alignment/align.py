@@ -8,7 +8,7 @@ found by weight matching (Ainsworth, Hayase & Srinivasa 2022, arXiv:2209.04836, 
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,7 +124,9 @@ def _facts(permutation: Permutation) -> dict[str, Any]:
     }
 
 
-def _refuse_misfits(what: str, tensors: Mapping[str, Tensor], named: Mapping[str, Tensor]) -> None:
+def _refuse_misfits(
+    what: str, tensors: Mapping[str, Tensor], named: Mapping[str, Tensor], stored: Iterable[str]
+) -> None:
     for name, tensor in tensors.items():
         if name not in named:
             raise SpecError(
