@@ -12,7 +12,7 @@ Count = Annotated[int, Field(ge=1, strict=True)]
 CountOrNone = Annotated[int, Field(ge=0, strict=True)]
 
 _EPOCHS = 60
-_LEARNING_RATE = {"adam": 0.01, "sgd": 0.05}
+_LEARNING_RATE = {"adam": 0.01, "sgd": 0.1}
 _MOMENTUM = 0.9
 
 
@@ -28,8 +28,8 @@ class BendTraining(Parameters):
     optimiser: Literal["adam", "sgd"] = Field(
         "adam", description="Its learning rate decays to 0 as a cosine."
     )
-    learning_rate: Annotated[PositiveFloat, Field(allow_inf_nan=False)] | None = Field(
-        None, description="At the first step; by default 0.01 of adam and 0.05 of sgd."
+    learning_rate: Annotated[PositiveFloat, Field(le=1e30)] | None = Field(
+        None, description="At the first step; by default 0.01 of adam and 0.1 of sgd."
     )
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = Field(
         None, description=f"Of sgd, {_MOMENTUM} by default."

@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import SpecError
@@ -36,12 +36,14 @@ def de_casteljau(control, t):
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(m=directions)
 def test_a_path_is_exactly_at_its_ends_at_0_and_1(kind, m):
     found = kind(m).coordinates(column(0.0, 1.0))
     assert np.array_equal(found, np.stack([np.zeros(m), np.eye(m)[-1]]))
 
 
+@settings(max_examples=40, deadline=None)
 @given(m=directions)
 def test_a_polygon_is_exactly_at_a_control_point_at_its_knot(m):
     knots = np.arange(m + 1) / m
@@ -53,6 +55,7 @@ def test_a_bezier_curve_does_not_pass_through_its_inner_control_points():
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=inside)
 def test_weights_are_a_convex_combination_inside(kind, m, t):
     found = weights(kind(m), t)
@@ -66,23 +69,27 @@ def test_weights_are_none_outside(kind):
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=anywhere)
 def test_control_points_along_a_line_give_that_line(kind, m, t):
     assert weights(kind(m), t) @ np.arange(m + 1) / m == pytest.approx(t, abs=1e-9)
 
 
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=anywhere, seed=st.integers(0, 99))
 def test_the_bezier_chart_agrees_with_de_casteljau(m, t, seed):
     control = np.random.default_rng(seed).normal(size=(m + 1, 3))
     assert weights(BezierChart(m), t) @ control == pytest.approx(de_casteljau(control, t), abs=1e-8)
 
 
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=inside)
 def test_bezier_weights_are_the_binomial_ones(m, t):
     wanted = [math.comb(m, j) * t**j * (1 - t) ** (m - j) for j in range(1, m + 1)]
     assert BezierChart(m).coordinates(column(t))[0] == pytest.approx(wanted, abs=1e-14)
 
 
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=anywhere)
 def test_the_polygon_chart_interpolates_linearly(m, t):
     at = np.clip(t, 0, 1)
@@ -96,6 +103,7 @@ def test_the_polygon_chart_interpolates_linearly(m, t):
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(t=anywhere)
 def test_two_control_points_make_a_straight_line(kind, t):
     chart = kind(1)
@@ -109,6 +117,7 @@ def test_three_control_points_do_not_make_a_straight_line():
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(m=directions, t=st.floats(-0.5, 1.5))
 def test_derivatives_agree_with_differences(kind, m, t):
     knots = np.arange(m + 1) / m
@@ -133,6 +142,7 @@ def test_at_a_kink_the_derivative_is_that_to_the_right():
 
 
 @pytest.mark.parametrize("kind", CHARTS)
+@settings(max_examples=40, deadline=None)
 @given(m=directions, seed=st.integers(0, 99), size=st.integers(1, 40))
 def test_a_row_depends_on_its_own_point_alone(kind, m, seed, size):
     chart, points = kind(m), np.random.default_rng(seed).uniform(-0.2, 1.2, (size, 1))
