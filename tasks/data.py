@@ -102,19 +102,32 @@ DATA: Mapping[str, Callable[[], Images]] = {"digits": digits, "mnist-subset": mn
 """Data sets by name."""
 
 
-def stratified(data: Images, seed: int) -> tuple[Images, Images]:
+def stratified(
+    data: Images, seed: int, test_fraction: float = TEST_FRACTION
+) -> tuple[Images, Images]:
     """A train and a test part with the label marginals as near as whole samples allow."""
+    train, test = stratified_positions(data.labels, test_fraction, seed)
+    return data.take(train), data.take(test)
+
+
+def stratified_positions(labels: Tensor, test_fraction: float, seed: int) -> tuple[Tensor, Tensor]:
+    """Positions, shuffled, of a train and a test part, disjoint and together all of labels (N,).
+
+    Of each label's samples, `test_fraction` are in the test part, rounded to whole samples.
+    """
     generator = torch.Generator().manual_seed(seed)
     train, test = [], []
-    for label in torch.unique(data.labels):
-        members = torch.nonzero(data.labels == label).flatten()
+    for label in torch.unique(labels):
+        members = torch.nonzero(labels == label).flatten()
         members = members[torch.randperm(len(members), generator=generator)]
-        held_out = round(TEST_FRACTION * len(members))
+        held_out = round(test_fraction * len(members))
         test.append(members[:held_out])
         train.append(members[held_out:])
-    parts = [torch.cat(part) for part in (train, test)]
-    shuffled = [part[torch.randperm(len(part), generator=generator)] for part in parts]
-    return data.take(shuffled[0]), data.take(shuffled[1])
+    first, second = (torch.cat(part) for part in (train, test))
+    return (
+        first[torch.randperm(len(first), generator=generator)],
+        second[torch.randperm(len(second), generator=generator)],
+    )
 
 
 def with_label_counts(data: Images, counts: Tensor, seed: int) -> Images:
