@@ -17,15 +17,18 @@ from pipeline.report.figures_1d import (
     put_minima,
     put_run_marks,
     replicate_words,
+    run_marks_words,
     shade_missing,
     thin_grid,
 )
 from pipeline.report.labels import Label, put_labels
 from pipeline.report.runs import Floats
 from pipeline.report.style import Picture
-from pipeline.report.view import View
+from pipeline.report.view import Barrier, View
 from schemas.layout import SPLIT
 
+NO_BARRIER = 1e-6
+"""A rise of less than this share of the greatest loss is rounding."""
 STRAIGHT: LineStyleType = (0, (1, 1.5))
 
 
@@ -44,9 +47,12 @@ def along_the_path(view: View) -> Picture:
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     draw_curves(panels[0], view, axis, along)
     straight = {split: straight_line(along.loss.sel({SPLIT: split})) for split in view.splits}
+    drawn = any(line[0].size for line in straight.values())
     for split, line in straight.items():
         colour = style.split_colour(view, split)
         panels[0].plot(*line, linestyle=STRAIGHT, color=colour, lw=1.4)
+    for end in (0.0, 1.0) if drawn else ():
+        panels[0].axvline(end, color=style.GREY, lw=0.9, ls=(0, (4, 3)))
     put_minima(panels[0], view, axis, along)
     put_run_marks(panels[0], view, axis)
     shade_missing(panels[0], along.loss)
@@ -57,8 +63,7 @@ def along_the_path(view: View) -> Picture:
         thin_grid(panels[1])
     style.dress(panels[-1], view, axis)
     panels[-1].set_xlabel("t")
-    drawn = any(line[0].size for line in straight.values())
-    _legend(panels[0], drawn)
+    _legend(figure, panels[0], drawn)
     _label_barriers(figure, panels[0], view, along.loss)
     return Picture(
         name="along_path",
@@ -68,6 +73,7 @@ def along_the_path(view: View) -> Picture:
             "and 1 at its ends.",
             "Dotted: the straight line between the losses of the ends." if drawn else "",
             barrier_words(view),
+            run_marks_words(view),
             "Below: the fraction of samples classified correctly." if measured else "",
             replicate_words(view.every_replicate),
             style.grey_words([along.loss]),
@@ -94,7 +100,7 @@ def straight_line(loss: xr.DataArray) -> tuple[Floats, Floats]:
 def draw_barrier(axes: Axes, view: View, split: str, loss: xr.DataArray) -> None:
     """An arrow from the straight line up to the loss, where it rises furthest above the line."""
     barrier = view.barriers.get(split)
-    if barrier is None or barrier.height <= 0:
+    if barrier is None or not rises(barrier, view):
         return
     top = _height(loss, barrier.at)
     axes.annotate(
@@ -113,21 +119,26 @@ def draw_barrier(axes: Axes, view: View, split: str, loss: xr.DataArray) -> None
     )
 
 
+def rises(barrier: Barrier, view: View) -> bool:
+    """Whether a barrier is more than rounding."""
+    return barrier.height > NO_BARRIER * float(abs(view.thin["loss"]).max())
+
+
 def barrier_words(view: View) -> str:
     """The sentence with the barrier of every split; empty before the analysis."""
     told = [
         f"{style.number(barrier.height)} on {split} at t = {style.number(barrier.at)}"
-        if barrier.height > 0
+        if rises(barrier, view)
         else f"none on {split}"
         for split, barrier in view.barriers.items()
     ]
     if not told:
         return ""
-    return f"Barrier, the greatest rise above that line (arrow): {style.listed(told)}."
+    return f"Barrier (arrow), the greatest rise above that line: {style.listed(told)}."
 
 
 def _label_barriers(figure: Figure, axes: Axes, view: View, loss: xr.DataArray) -> None:
-    risen = {split: each for split, each in view.barriers.items() if each.height > 0}
+    risen = {split: each for split, each in view.barriers.items() if rises(each, view)}
     if not risen:
         return
     labels, covered = [], []
@@ -153,10 +164,10 @@ def _height(loss: xr.DataArray, t: float) -> float:
     return float(np.interp(t, loss[axis].values, loss.values))
 
 
-def _legend(axes: Axes, straight: bool) -> None:
+def _legend(figure: Figure, axes: Axes, straight: bool) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if straight:
         label = "straight line between the ends"
         handles.append(Line2D([], [], linestyle=STRAIGHT, color=style.INK, label=label))
         labels.append(label)
-    axes.legend(handles, labels, fontsize=8, frameon=False, ncols=2)
+    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, fontsize=9)

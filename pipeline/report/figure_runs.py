@@ -62,13 +62,18 @@ def the_runs(view: View) -> Picture:
 
 
 def positions(runs: Sequence[Run]) -> list[Floats]:
-    """Where the checkpoints of each run stand: 1, 2, … along it; single models come after."""
-    next_single = max((len(run.checkpoints) for run in runs if not run.single), default=0) + 1
+    """Where the checkpoints of each run stand: 1, 2, … along it; single models come after.
+
+    Single models stand far enough apart for their names.
+    """
+    longest = max((len(run.checkpoints) for run in runs if not run.single), default=0)
+    apart = max(1.0, longest / MOST_TICKS)
+    single = longest + apart
     places = []
     for run in runs:
         if run.single:
-            places.append(np.array([float(next_single)]))
-            next_single += 1
+            places.append(np.array([single]))
+            single += apart
         else:
             places.append(np.arange(1.0, len(run.checkpoints) + 1))
     return places
@@ -83,6 +88,10 @@ def draw_losses(axes: Axes, view: View, places: Sequence[Floats], split: str) ->
     def surface(run: Run) -> Floats:
         return run.surface[split]
 
+    for number, (run, place) in enumerate(zip(view.runs, places, strict=True)):
+        if run.single:
+            ends = [own(run)[0], surface(run)[0]]
+            axes.plot([place[0]] * 2, ends, ":", color=style.run_style(number)[0], lw=1.2)
     _curves(axes, view, places, surface, hollow=True)
     _curves(axes, view, places, own)
     known = np.concatenate([values for run in view.runs for values in (own(run), surface(run))])
@@ -101,7 +110,7 @@ def draw_fraction(axes: Axes, view: View, places: Sequence[Floats]) -> None:
 def draw_distance(axes: Axes, view: View, places: Sequence[Floats]) -> None:
     """The distance of the checkpoints from the section."""
     _curves(axes, view, places, lambda run: run.distance)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    axes.set_ylim(bottom=-0.04 * axes.get_ylim()[1])
     axes.set_ylabel("distance from the section")
 
 
@@ -121,7 +130,9 @@ def label_checkpoints(axes: Axes, runs: Sequence[Run], places: Sequence[Floats])
         ha="right" if slanted else "center",
         rotation_mode="anchor",
     )
-    axes.set_xlim(0.5, max(float(place[-1]) for place in places) + 0.5)
+    last = max(float(place[-1]) for place in places)
+    margin = max(0.5, 0.03 * last)
+    axes.set_xlim(1 - margin, last + margin)
     axes.set_xlabel("checkpoint" if long else "model")
 
 
@@ -145,7 +156,6 @@ def _curves(
             markersize=5.5 if hollow else 4,
             markerfacecolor="white" if hollow else colour,
             markeredgecolor=colour,
-            clip_on=True,
         )
 
 

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pipeline.report import style
 from pipeline.report.style import Picture
 from pipeline.report.trajectories import outside_words
-from pipeline.report.view import MOST_PER_AXIS, View, over_replicates, thinning
+from pipeline.report.view import MOST_PER_AXIS, View, edges, over_replicates, thinning
 from schemas.layout import REPLICATE, SPLIT
 
 
@@ -188,7 +188,8 @@ def put_minima(axes: Axes, view: View, axis: str, along: Curves) -> None:
 
 def put_run_marks(axes: Axes, view: View, axis: str) -> None:
     """Each checkpoint at its projection and its own loss: the colour of its run, a split's mark."""
-    limits = axes.get_xlim()
+    if not view.runs:
+        return
     for number, run in enumerate(view.runs):
         colour, line = style.run_style(number)
         for split in view.splits:
@@ -202,10 +203,22 @@ def put_run_marks(axes: Axes, view: View, axis: str) -> None:
                 markersize=5,
                 markerfacecolor=colour if split == view.reference else "none",
                 markeredgecolor=colour,
-                label=style.plain(f"{style.short(run.name)}, own loss on {split}"),
+                label=style.plain(style.short(run.name)) if split == view.reference else None,
                 zorder=4,
             )
-    axes.set_xlim(limits)
+    for split in view.splits:
+        axes.plot(
+            [],
+            [],
+            linestyle="none",
+            marker=style.mark_style(view, split)[0],
+            markersize=5,
+            markerfacecolor=style.INK if split == view.reference else "none",
+            markeredgecolor=style.INK,
+            label=style.plain(f"a checkpoint's own loss on {split}"),
+        )
+    borders = edges(view.full[axis].values, axis in view.logs)
+    axes.set_xlim(borders[0], borders[-1])
 
 
 def run_marks_words(view: View) -> str:
@@ -255,10 +268,11 @@ def accuracy(view: View) -> Picture:
 def draw_accuracy(axes: Axes, view: View) -> None:
     """The accuracy of every split along the one axis."""
     (axis,) = view.axes
-    for split in view.splits:
+    for number, split in enumerate(view.splits):
         axes.plot(
             view.thin[axis].values,
             view.thin["accuracy"].sel({SPLIT: split}).values,
+            style.LINE_STYLES[number % len(style.LINE_STYLES)],
             color=style.split_colour(view, split),
             lw=1.6,
             label=style.plain(f"accuracy on {split}"),

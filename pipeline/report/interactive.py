@@ -5,21 +5,19 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 import plotly.io
-import xarray as xr
 from matplotlib.colors import Colormap, LogNorm
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from pipeline.report import style
+from pipeline.report import scene, style
 from pipeline.report.figures_nd import centre
 from pipeline.report.panels import loss_panels
-from pipeline.report.style import Scale
+from pipeline.report.scene import Layer
 from pipeline.report.view import View, edges, nearest
 from schemas.layout import TARGET
 
@@ -28,18 +26,6 @@ Json: TypeAlias = Mapping[str, object]
 MOST_PER_AXIS = 128
 NOT_FINITE = 2**16 - 1
 TICKS = 7
-PLOTLY_MARKERS = {"*": "diamond", "o": "circle", "x": "x", "D": "square", "^": "cross"}
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One of the surfaces the reader may choose."""
-
-    key: str
-    label: str
-    field: xr.DataArray
-    scale: Scale
-    colours: Colormap
 
 
 def layers(view: View) -> list[Layer]:
@@ -66,17 +52,17 @@ def surface(view: View) -> str:
     owners: list[int] = []
     chosen = layers(view)
     for number, layer in enumerate(chosen):
-        traces = [_surface_trace(view, layer), *_mark_traces(view, layer)]
+        traces = [_surface_trace(view, layer), *scene.pin(view, layer), *scene.runs(view, layer)]
         figure.add_traces(traces)
         owners += [number] * len(traces)
     horizontal, vertical = view.axes
     figure.update_layout(
         template="none",
         margin={"l": 0, "r": 0, "t": 8, "b": 0},
-        legend={"orientation": "h", "y": 0.02, "x": 0.02},
+        legend={"orientation": "h", "y": 0.02, "x": 0.02, "itemsizing": "constant"},
         scene={
-            "xaxis": _plotly_axis(view, horizontal),
-            "yaxis": _plotly_axis(view, vertical),
+            "xaxis": scene.axis(view, horizontal),
+            "yaxis": scene.axis(view, vertical),
             "zaxis": {"title": {"text": "loss"}},
             "aspectratio": {"x": 1, "y": 1, "z": 0.7},
             "camera": {
@@ -101,14 +87,14 @@ def _surface_trace(view: View, layer: Layer) -> go.Surface:
         axis: slice(None, None, -(-layer.field.sizes[axis] // MOST_PER_AXIS)) for axis in view.axes
     }
     field = layer.field.isel(step).transpose(vertical, horizontal)
-    low, high = float(layer.scale.norm.vmin or 0.0), float(layer.scale.norm.vmax or 0.0)
+    low, high = scene.bounds(layer)
     decades = isinstance(layer.scale.norm, LogNorm)
     heights = np.clip(field.values, low, high)
     colours = np.log10(heights) if decades else heights
     bar = {"title": {"text": "log₁₀ loss" if decades else ""}, "thickness": 14, "len": 0.7}
     return go.Surface(
-        x=field[horizontal].values,
-        y=field[vertical].values,
+        x=scene.place(view, horizontal, field[horizontal].values),
+        y=scene.place(view, vertical, field[vertical].values),
         z=heights.astype(np.float32),
         surfacecolor=colours.astype(np.float32),
         cmin=np.log10(low) if decades else low,
@@ -126,41 +112,10 @@ def _surface_trace(view: View, layer: Layer) -> go.Surface:
             }
         },
         lighting={"ambient": 0.75, "diffuse": 0.5, "specular": 0.05, "roughness": 0.9},
-        hovertemplate=f"{horizontal} %{{x:.4g}}<br>{vertical} %{{y:.4g}}<br>%{{z:.5g}}"
-        "<extra></extra>",
+        hovertemplate=f"{horizontal} {scene.sign(view, horizontal)}%{{x:.4g}}<br>"
+        f"{vertical} {scene.sign(view, vertical)}%{{y:.4g}}<br>%{{z:.5g}}<extra></extra>",
         showlegend=False,
     )
-
-
-def _mark_traces(view: View, layer: Layer) -> list[go.Scatter3d]:
-    mark = view.mark(layer.key)
-    if mark is None:
-        return []
-    place = {axis: mark.at[axis] for axis in view.axes}
-    marker, colour, _ = style.mark_style(view, layer.key)
-    horizontal, vertical = view.axes
-    return [
-        go.Scatter3d(
-            x=[place[horizontal]],
-            y=[place[vertical]],
-            z=[float(layer.field.sel(place, method="nearest"))],
-            mode="markers",
-            marker={
-                "symbol": PLOTLY_MARKERS[marker],
-                "size": 7,
-                "color": colour,
-                "line": {"color": "white", "width": 2},
-            },
-            name=f"minimum of {layer.key}",
-            showlegend=True,
-        )
-    ]
-
-
-def _plotly_axis(view: View, axis: str) -> Json:
-    # plotly has no logarithmic axis for negative coordinates: those stay linear
-    decades = axis in view.logs and float(view.full[axis].min()) > 0
-    return {"title": {"text": axis + view.units(axis)}, "type": "log" if decades else "linear"}
 
 
 def _plotly_colours(colours: Colormap) -> list[list[object]]:

@@ -33,7 +33,8 @@ def put_labels(axes: Axes, labels: Sequence[Label], drawn: npt.NDArray[np.float6
     """
     obstacles = axes.transData.transform(drawn[np.isfinite(drawn).all(axis=1)])
     frame = axes.get_window_extent()
-    taken: list[Bbox] = []
+    legend = axes.get_legend()
+    taken: list[Bbox] = [] if legend is None else [legend.get_window_extent()]
     for label in labels:
         text = axes.annotate(
             style.plain(style.short(label.text)),

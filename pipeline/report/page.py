@@ -15,9 +15,17 @@ from markupsafe import Markup
 from PIL import Image
 from plotly.offline import get_plotlyjs
 
-from pipeline.report import figure_path, figures_1d, figures_2d, figures_nd, interactive, summary
+from pipeline.report import (
+    figure_path,
+    figures_1d,
+    figures_2d,
+    figures_nd,
+    interactive,
+    sections,
+    summary,
+)
 from pipeline.report.figure_runs import the_runs
-from pipeline.report.style import Picture, number
+from pipeline.report.style import Picture, number, sentences
 from pipeline.report.summary import Row
 from pipeline.report.transfer import transfer
 from pipeline.report.view import View, look
@@ -80,9 +88,15 @@ def write_report(
         first=shown[:1],
         rest=shown[1:],
         explorer=_explorer(view),
-        tables=summary.tables(rows) + summary.descent(scan),
+        tables=[
+            *summary.tables(rows),
+            *summary.descent(scan),
+            *sections.runs(view),
+            *sections.directions(scan),
+        ],
         identity=[("store", store), *summary.identity(attrs)],
         ledger=summary.ledger(scan),
+        section=sections.described(scan),
         **{name: summary.parsed(attrs, name) for name in ("facts", "reference", "versions")},
         spec=summary.spec_yaml(attrs),
         snippet=summary.snippet(view, store),
@@ -148,10 +162,17 @@ def _explorer(view: View) -> Explorer | None:
     if len(view.axes) < 2:
         return None
     if len(view.axes) == 2:
-        note = view.reduced_words(interactive.MOST_PER_AXIS)
+        words = sentences(
+            "Drag to turn, scroll to zoom, hover to read a value. The pin stands on the minimum.",
+            "Training runs lie on the surface at their projections; hovering over a checkpoint "
+            "shows its own loss beside the surface's. The legend hides a run or shows it."
+            if view.runs
+            else "",
+            view.reduced_words(interactive.MOST_PER_AXIS),
+        )
         return Explorer(
             kind="surface",
-            words=f"Drag to turn, scroll to zoom, hover to read a value. {note}".strip(),
+            words=words,
             data=_script_data(interactive.surface(view)),
             scripts=[Markup(get_plotlyjs()), _asset("surface.js")],  # noqa: S704
         )

@@ -58,11 +58,12 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """The quantities of one group."""
+    """The quantities of one group; `head` says what its lines are."""
 
     name: str
     columns: list[str]
     lines: list[Line]
+    head: str = "quantity"
 
 
 def cards(scan: xr.DataTree, reference: str) -> list[Card]:
@@ -127,14 +128,15 @@ def descent(scan: xr.DataTree) -> list[Table]:
         return []
     found = scan[DESCENT_GROUP].to_dataset()
     lines = [
-        Line(name, variable.long_name, [_with_spread(found[name])])
+        Line(name, variable.long_name, [with_spread(found[name])])
         for name, variable in DESCENT.items()
         if name in found
     ]
     return [Table("training on from the minimum", ["value"], lines)] if lines else []
 
 
-def _with_spread(values: xr.DataArray) -> str:
+def with_spread(values: xr.DataArray) -> str:
+    """A value, or the mean of several with their least and greatest."""
     numbers = np.asarray(values.values, dtype=np.float64).ravel()
     known = numbers[np.isfinite(numbers)]
     if known.size == 0:
@@ -218,7 +220,7 @@ def parsed(attrs: Mapping[Hashable, Any], name: str) -> Pairs:
     sets = content if isinstance(content, list) else [content]
     keys = dict.fromkeys(key for each in sets for key in each)
     return [
-        (key, "; ".join(dict.fromkeys(_told(each[key]) for each in sets if key in each)))
+        (key, "; ".join(dict.fromkeys(told(each[key]) for each in sets if key in each)))
         for key in keys
     ]
 
@@ -242,7 +244,8 @@ def snippet(view: View, store: str) -> str:
     )
 
 
-def _told(value: object) -> str:
+def told(value: object) -> str:
+    """A value of an attribute as one reads it."""
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, int | float):

@@ -23,8 +23,13 @@
     return layout;
   };
 
+  // What the reader took away in the legend stays away when another surface is chosen.
   const draw = () => {
-    const traces = figure.data.map((trace, i) => ({ ...trace, visible: owners[i] === chosen }));
+    const away = new Set((stage.data || []).flatMap((trace) =>
+      (trace.visible === "legendonly" && trace.legendgroup ? [trace.legendgroup] : [])));
+    const traces = figure.data.map((trace, i) => ({
+      ...trace, visible: owners[i] === chosen && (away.has(trace.legendgroup) ? "legendonly" : true),
+    }));
     window.Plotly.react(stage, traces, themed(), { displaylogo: false, responsive: true });
     bar.querySelectorAll("button").forEach((button, i) =>
       button.setAttribute("aria-pressed", String(i === chosen)));

@@ -16,7 +16,6 @@ from pipeline.report.runs import Floats
 from pipeline.report.view import View
 
 MANY = 60
-START_LABEL, END_LABEL = "start of a run", "end of a run, or a single model"
 _SAMPLES = 200
 
 
@@ -87,9 +86,7 @@ def run_handles(view: View) -> list[Line2D]:
         for number, run in long
     ]
     if long:
-        handles.append(_square("white", START_LABEL))
-    if view.runs:
-        handles.append(_square(style.INK, END_LABEL))
+        handles += [_square("white", "start of a run"), _square(style.INK, "end of a run")]
     return handles
 
 
@@ -153,8 +150,13 @@ def outside_words(view: View) -> str:
     every = sum(len(run.checkpoints) for run in view.runs)
     if not beyond:
         return ""
-    verb = "lies" if beyond == 1 else "lie"
-    return f"Of {every:,} checkpoints {beyond:,} {verb} outside the grid, where nothing is drawn."
+    verb, pronoun = ("lies", "is") if beyond == 1 else ("lie", "are")
+    rest = (
+        f"and {pronoun} not drawn."
+        if len(view.axes) < 3
+        else "and a panel leaves out those beyond its own two axes."
+    )
+    return f"Of {every:,} checkpoints {beyond:,} {verb} outside the grid {rest}"
 
 
 @contextmanager

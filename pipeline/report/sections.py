@@ -1,0 +1,73 @@
+"""Tables of the section: the runs projected into it, its directions, how it was made."""
+
+from __future__ import annotations
+
+import numpy as np
+import xarray as xr
+
+from pipeline.report.runs import Run
+from pipeline.report.style import number
+from pipeline.report.summary import Line, Pairs, Table, told, with_spread
+from pipeline.report.view import View
+from schemas.layout import AXIS, AXIS_OTHER, SECTION_GROUP
+
+
+def runs(view: View) -> list[Table]:
+    """A line for each run: how long it is, and how much of it the section shows."""
+    if not view.runs:
+        return []
+    columns = [
+        "checkpoints",
+        "outside the grid",
+        "explained, first",
+        "last",
+        "distance outside, first",
+        "last",
+        *(f"last loss on {split}" for split in view.splits),
+        *(f"surface there, {split}" for split in view.splits),
+    ]
+    lines = [Line("", run.name, _cells(view, run)) for run in view.runs]
+    return [Table("runs projected into the section", columns, lines, head="run")]
+
+
+def _cells(view: View, run: Run) -> list[str]:
+    return [
+        f"{len(run.checkpoints):,}",
+        f"{int(np.count_nonzero(~run.inside)):,}",
+        *(number(float(run.explained[end])) for end in (0, -1)),
+        *(number(float(run.distance[end])) for end in (0, -1)),
+        *(number(float(run.own[split][-1])) for split in view.splits),
+        *(number(float(run.surface[split][-1])) for split in view.splits),
+    ]
+
+
+def directions(scan: xr.DataTree) -> list[Table]:
+    """The directions' norms and the cosines between them."""
+    if SECTION_GROUP not in scan.children:
+        return []
+    found = scan[SECTION_GROUP].to_dataset()
+    if "norm" not in found or AXIS not in found.coords:
+        return []
+    norm, cosine = found["norm"], found.get("cosine")
+    names = [str(name) for name in norm[AXIS].values]
+    columns = ["norm"]
+    if cosine is not None and len(names) > 1:
+        columns += [f"cosine with {name}" for name in names]
+    lines = []
+    for i, name in enumerate(names):
+        cells = [with_spread(norm.isel({AXIS: i}))]
+        if cosine is not None and len(names) > 1:
+            row = cosine.isel({AXIS: i})
+            cells += [with_spread(row.isel({AXIS_OTHER: j})) for j in range(len(names))]
+        lines.append(Line("", name, cells))
+    return [Table("directions of the section", columns, lines, head="axis")]
+
+
+def described(scan: xr.DataTree) -> Pairs:
+    """What the section's group says of itself in its attributes."""
+    if SECTION_GROUP not in scan.children:
+        return []
+    return [
+        (str(name), told(value if isinstance(value, str | int | float) else str(value)))
+        for name, value in scan[SECTION_GROUP].attrs.items()
+    ]
