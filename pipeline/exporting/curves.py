@@ -23,9 +23,9 @@ def curves(view: View) -> str:
     decades = axis in view.logs and float(view.thin[axis].min()) > 0
     figure.update_layout(
         template="none",
-        margin={"l": 64, "r": 16, "t": 8, "b": 56},
+        margin={"l": 64, "r": 16, "t": 32, "b": 56},
         hovermode="closest",
-        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0},
+        legend={"orientation": "h", "y": -0.14, "yanchor": "top", "x": 0},
         xaxis={
             "title": {"text": axis + view.units(axis)},
             "type": "log" if decades else "linear",

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from pipeline.exporting.files import whole
-from pipeline.exporting.selection import Column, Selection, columns
+from pipeline.exporting.selection import Column, Selection, columns, full_names
 from schemas.errors import InputError, SpecError, listing
 
 if TYPE_CHECKING:
@@ -145,16 +145,10 @@ def in_memory(selection: Selection) -> xr.Dataset:
 
 
 def add(mesh: pyvista.DataSet, column: Column, values: npt.NDArray[Any]) -> None:
-    """Attach point data (P, components), its components named."""
-    import pyvista
-
-    if not column.components:
-        mesh.point_data[column.name] = np.ascontiguousarray(values[:, 0])
-        return
-    array = pyvista.convert_array(np.ascontiguousarray(values), name=column.name)
-    for number, label in enumerate(column.components):
-        array.SetComponentName(number, label)
-    mesh.GetPointData().AddArray(array)
+    """Attach point data (P, components), an array for each component."""
+    # VTK cannot read back a vector with a NaN in it: it stores the range of the norms as text
+    for name, part in zip(full_names(column), values.T, strict=True):
+        mesh.point_data[name] = np.ascontiguousarray(part)
 
 
 def describe(mesh: pyvista.DataSet, selection: Selection, *notes: str) -> None:
