@@ -20,9 +20,33 @@ SampleLoss: TypeAlias = Callable[[Tensor, Tensor], Tensor]
 """(outputs (N, …), targets (N, …)) → losses (N,) or (N, …), to be averaged over all but samples."""
 
 
+IGNORED = -100
+"""The class of a position that does not count, as in torch."""
+
+
 def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropy of logits (N, C) against classes (N,), in nats, shape (N,)."""
-    return functional.cross_entropy(outputs, targets, reduction="none")
+    """Cross-entropy of logits (N, C, …) against classes (N, …), in nats, shape (N,).
+
+    The mean over a sample's positions leaves out those of class −100. Floating targets (N, C, …)
+    are probabilities.
+    """
+    losses = functional.cross_entropy(outputs, targets, reduction="none", ignore_index=IGNORED)
+    if losses.dim() == 1:
+        return losses
+    if targets.is_floating_point():
+        return losses.flatten(1).mean(dim=1)
+    counted = (targets != IGNORED).flatten(1).sum(dim=1)
+    return losses.flatten(1).sum(dim=1) / counted
+
+
+def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy of logits against labels 0 and 1 of the same shape, in nats, shape (N,)."""
+    outputs, targets = _alike(outputs, targets)
+    return _mean(
+        functional.binary_cross_entropy_with_logits(
+            outputs, targets.to(outputs.dtype), reduction="none"
+        )
+    )
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -30,9 +54,40 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
     Integer targets are classes and are compared as one-hot vectors.
     """
-    if not targets.is_floating_point():
+    if not targets.is_floating_point() and targets.dim() == 1 and outputs.dim() > 1:
         targets = functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
-    return (outputs - targets).square().flatten(1).mean(dim=1)
+    outputs, targets = _alike(outputs, targets)
+    return _mean((outputs - targets).square())
+
+
+def absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Absolute error of outputs against targets of the same shape, averaged to (N,)."""
+    outputs, targets = _alike(outputs, targets)
+    return _mean((outputs - targets).abs())
+
+
+def huber(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Huber loss with δ = 1 (Huber 1964) against targets of the same shape, averaged to (N,)."""
+    outputs, targets = _alike(outputs, targets)
+    return _mean(functional.huber_loss(outputs, targets, reduction="none"))
+
+
+def _alike(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both of one shape: broadcasting (N, 1) against (N,) would compare every pair of samples."""
+    if outputs.shape == (*targets.shape, 1):
+        outputs = outputs.squeeze(-1)
+    if targets.shape == (*outputs.shape, 1):
+        targets = targets.squeeze(-1)
+    if outputs.shape != targets.shape:
+        raise SpecError(
+            f"loss: outputs have shape {tuple(outputs.shape)} and targets "
+            f"{tuple(targets.shape)}; expected the same; check the data or choose another loss"
+        )
+    return outputs, targets
+
+
+def _mean(losses: Tensor) -> Tensor:
+    return losses if losses.dim() == 1 else losses.flatten(1).mean(dim=1)
 
 
 def per_sample(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -47,10 +102,19 @@ def per_sample(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> Tensor:
             f"loss: gave shape {tuple(losses.shape)} for {len(targets)} samples; expected "
             f"({len(targets)},) or more dimensions; use reduction='none'"
         )
-    return losses if losses.dim() == 1 else losses.flatten(1).mean(dim=1)
+    return _mean(losses)
 
 
-LOSSES: Mapping[str, SampleLoss] = {"cross_entropy": cross_entropy, "mse": squared_error}
+LOSSES: Mapping[str, SampleLoss] = {
+    "cross_entropy": cross_entropy,
+    "binary_cross_entropy": binary_cross_entropy,
+    "mse": squared_error,
+    "mae": absolute_error,
+    "huber": huber,
+}
+"""Losses by name."""
+CLASS_LOSSES = (cross_entropy, squared_error)
+"""Losses whose integer targets are classes, numbers of the outputs' second dimension."""
 
 
 def loss_named(loss: str | SampleLoss) -> SampleLoss:

@@ -157,21 +157,28 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                 f"splits: got {split!r}; expected some of {listing(offered)}"
                 f"{suggestion(split, offered)}"
             )
-    if _reestimates(objective):
-        for metric in metrics:
-            if metric not in FAST_METRICS:
-                raise SpecError(
-                    f"metrics: got {metric!r}; with batchnorm: reestimated the statistics depend "
-                    f"on the point, and only {listing(sorted(FAST_METRICS))} are defined; use "
-                    "batchnorm: stored or leave it out"
-                )
+    for metric in metrics:
+        reason = _not_measured(objective, splits, metric)
+        if reason:
+            raise SpecError(f"metrics: got {metric!r}; {reason}")
+
+
+def _not_measured(
+    objective: EmpiricalRisk | ClosedForm, splits: Sequence[str], metric: str
+) -> str | None:
+    """Why an objective does not offer a metric, and what to do."""
     if isinstance(objective, ClosedForm):
-        for metric in metrics:
-            if metric not in CLOSED_FORM_METRICS:
-                raise SpecError(
-                    f"metrics: got {metric!r}; a closed form offers "
-                    f"{listing(sorted(CLOSED_FORM_METRICS))}"
-                )
+        offered = metric in CLOSED_FORM_METRICS
+        return None if offered else f"a closed form offers {listing(sorted(CLOSED_FORM_METRICS))}"
+    numbers = [s for s in splits if objective.splits[s].targets.is_floating_point()]
+    if metric == "accuracy" and numbers:
+        return f"data[{numbers[0]!r}].targets are numbers, not classes; leave it out"
+    if _reestimates(objective) and metric not in FAST_METRICS:
+        return (
+            "with batchnorm: reestimated the statistics depend on the point, and only "
+            f"{listing(sorted(FAST_METRICS))} are defined; use batchnorm: stored or leave it out"
+        )
+    return None
 
 
 def _reestimates(objective: EmpiricalRisk | ClosedForm) -> bool:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pipeline.engine.contract import load_origin
 from schemas.errors import SpecError
 from tasks.landscape import Landscape
-from tasks.objective import EmpiricalRisk, Split, per_sample
+from tasks.objective import CLASS_LOSSES, IGNORED, EmpiricalRisk, Split, per_sample
 
 _PROBED = 8
 _SCANNED_BYTES = 64 * 2**20
@@ -36,7 +36,7 @@ def check_objective(landscape: Landscape, splits: Sequence[str]) -> None:
     for split in splits:
         for part in ("inputs", "targets"):
             _check_finite(f"data[{split!r}].{part}", getattr(objective.splits[split], part))
-        _check_forward(objective, landscape, split)
+        _check_classes(split, objective, _check_forward(objective, landscape, split))
 
 
 def _check_finite(what: str, tensor: Tensor) -> None:
@@ -54,13 +54,15 @@ def _check_finite(what: str, tensor: Tensor) -> None:
             )
 
 
-def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -> None:
+def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -> Tensor:
+    """The module's outputs for the first samples."""
     data = objective.splits[split]
     module = _in_double(objective.module, landscape)
     inputs, targets = _first(data, min(len(data), 2))
     try:
         with torch.no_grad():
-            outputs = module(inputs)
+            outputs = module(inputs.clone())
+            again = module(inputs.clone())
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises is the answer
         first_line = str(error).split("\n")[0]
         raise SpecError(
@@ -71,7 +73,12 @@ def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -
     if not isinstance(outputs, Tensor):
         raise SpecError(
             f"model: {type(objective.module).__name__} gives {type(outputs).__name__}; expected a "
-            "tensor; wrap the model to return one"
+            "tensor; name the one to take with output"
+        )
+    if not torch.equal(outputs, again) and not bool(outputs.isnan().any()):
+        raise SpecError(
+            f"model: {type(objective.module).__name__} gives other outputs each time for the same "
+            f"data[{split!r}].inputs in eval mode; take out what draws random numbers"
         )
     try:
         with torch.no_grad():
@@ -85,6 +92,23 @@ def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -
             f"data[{split!r}].targets of shape {tuple(data.targets.shape)} and dtype "
             f"{data.targets.dtype}: {first_line}"
         ) from None
+    return outputs
+
+
+def _check_classes(split: str, objective: EmpiricalRisk, outputs: Tensor) -> None:
+    """SpecError unless targets that are classes are among those the outputs (N, C, …) offer."""
+    targets = objective.splits[split].targets
+    floating = targets.is_floating_point() or targets.is_complex()
+    if objective.loss not in CLASS_LOSSES or floating or outputs.dim() < 2:
+        return
+    counted = targets[targets != IGNORED]
+    least, greatest = (int(counted.min()), int(counted.max())) if len(counted) else (0, 0)
+    if not 0 <= least <= greatest < outputs.shape[1]:
+        raise SpecError(
+            f"data[{split!r}].targets: hold classes {least} to {greatest}; the model's outputs of "
+            f"shape {tuple(outputs.shape)} offer 0 to {outputs.shape[1] - 1}; "
+            "mend the labels or the model"
+        )
 
 
 def samples_are_independent(landscape: Landscape, split: str) -> bool:
