@@ -13,52 +13,45 @@ from pipeline.analysis import ranks
 from pipeline.analysis.fidelity import fidelity
 from pipeline.analysis.frame import Frame, frame_of
 from pipeline.analysis.histogram import BINS, SAMPLE_POINTS, histogram_rankings
+from pipeline.analysis.methods import FINITE, METHODS
 from pipeline.analysis.proximity import nearest_minimisers, proximity
 from pipeline.analysis.ranks import Ranking, exact_rankings
+from pipeline.analysis.surface import surface
 from pipeline.analysis.sweep import Sweep, sweep
 from pipeline.analysis.transfer import transfer
 from schemas.layout import (
     ANALYSIS,
     ANALYSIS_DIMS,
     AXIS,
+    AXIS_OTHER,
     COMPARED,
     IOU_QUANTILES,
+    LEVEL,
+    LEVELS,
     QUANTILE,
+    RADIUS,
     REPLICATE,
     SPLIT,
+    SURFACE,
+    SURFACE_DIMS,
 )
-
-_FINITE = "over the points where it is finite; NaN where there are none"
-_ARGMIN = "NaN passed over, -inf counted as least; the first point in C order where values tie"
-_MINIMISERS = (
-    "nearest of the points whose target_loss ties with the least "
-    "within 1e-9 of its range and rounding; "
-)
-METHODS = {
-    **{name: _FINITE for name in ANALYSIS if name.startswith(("fidelity_", "transfer_"))},
-    "theorem_constant": _FINITE,
-    "target_range": _FINITE,
-    "transfer_argmin_shift": _ARGMIN,
-    "transfer_argmin_cells": _ARGMIN,
-    "transfer_regret": _ARGMIN,
-    **dict.fromkeys(("minimum", "argmin", "target_minimum", "target_argmin"), _ARGMIN),
-    "loss_at_target_argmin": "at the coordinates of target_argmin",
-    "proximity_distance": _MINIMISERS + "Euclidean, in the coordinates of the axes",
-    "proximity_cells": _MINIMISERS + "absolute difference of indices",
-}
-"""How a variable was obtained, where its long name does not say."""
 
 
 def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Dataset:
-    """The statistics of a scan: those variables of `schemas.layout.ANALYSIS` that apply.
+    """The statistics of a scan: those variables of `schemas.layout` that apply, `ANALYSIS` and,
+    if the attribute `section` of the dataset is `affine` or `path`, `SURFACE`.
 
     `dataset` holds `loss([replicate,] split, axis…)` and, if the landscape has them, `target`,
     `target_loss` and `predicted_<split>`, each `([replicate,] axis…)`; opened lazily
     (`xr.open_zarr(path, chunks={})`) it is read chunk by chunk. The first split is the reference
     split. `reference` may hold `global_minimum` and `section_floor`, known values of the loss.
 
+    Where `section_hessian([replicate,] split, axis, axis_other, axis…)` was measured, its value at
+    the origin is set beside the grid's own.
+
     What does not apply (no target, a single split, no prediction) is left out; what is undefined
-    is NaN. The values do not depend on the timing of threads, and on chunks only by rounding.
+    is NaN; what the grid does not allow is left out and named in the attribute `left_out`. The
+    values do not depend on the timing of threads, and on chunks only by rounding.
 
     Raises InputError when the dataset has no loss per split.
     """
@@ -74,14 +67,18 @@ def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Datase
         | proximity(frame, each.summary, near, reference)
         for each, near in zip(sweeps, nearest, strict=True)
     ]
-    notes = {}
+    shape = surface(dataset, frame)
+    for values, further in zip(found, shape.values, strict=True):
+        values |= further
+    notes: dict[str, Mapping[str, str | float]] = {**shape.notes}
     if len(frame.splits) > 1:
         rankings = _rankings(frame, sweeps, exact)
-        notes = _rank_notes(rankings, exact)
+        notes |= _rank_notes(rankings, exact)
         for values, ranking in zip(found, rankings, strict=True):
             values["transfer_spearman"] = np.array([each.spearman for each in ranking])
             values["transfer_iou"] = np.array([each.iou for each in ranking])
-    return _dataset(frame, found, notes)
+    result = _dataset(frame, found, notes, shape.radii)
+    return result.assign_attrs(left_out="; ".join(shape.left_out)) if shape.left_out else result
 
 
 def _rankings(frame: Frame, sweeps: Sequence[Sweep], exact: bool) -> list[list[Ranking]]:
@@ -94,7 +91,7 @@ def _rank_notes(
     rankings: Sequence[Sequence[Ranking]], exact: bool
 ) -> dict[str, dict[str, str | float]]:
     """Attributes of the rank statistics: the method and the bound of its error."""
-    method = f"{_FINITE}; exact" if exact else f"{_FINITE}; ranks of histograms of {BINS} bins"
+    method = f"{FINITE}; exact" if exact else f"{FINITE}; ranks of histograms of {BINS} bins"
     every = [each for replicate in rankings for each in replicate]
     return {
         "transfer_spearman": {
@@ -109,21 +106,22 @@ def _dataset(
     frame: Frame,
     found: Sequence[Mapping[str, npt.NDArray[Any]]],
     notes: Mapping[str, Mapping[str, str | float]],
+    radii: Sequence[float],
 ) -> xr.Dataset:
     """The values of all replicates with their dimensions, coordinates and attributes."""
     replicated = frame.replicates is not None
     variables = {}
-    for name, told in ANALYSIS.items():
+    for name, told in {**ANALYSIS, **SURFACE}.items():
         if name not in found[0]:
             continue
         attrs: dict[str, str | float] = {"long_name": told.long_name, "units": told.units}
         if name in METHODS:
             attrs["method"] = METHODS[name]
-        dims = ((REPLICATE,) if replicated else ()) + ANALYSIS_DIMS[name]
+        dims = ((REPLICATE,) if replicated else ()) + {**ANALYSIS_DIMS, **SURFACE_DIMS}[name]
         values = np.stack([each[name] for each in found]) if replicated else found[0][name]
         variables[name] = (dims, values, {**attrs, **notes.get(name, {})})
     dims_in_use = {dim for dims, _, _ in variables.values() for dim in dims}
-    coordinates = _coordinates(frame)
+    coordinates = _coordinates(frame, radii)
     return xr.Dataset(
         variables,
         coords={name: each for name, each in coordinates.items() if name in dims_in_use},
@@ -131,7 +129,9 @@ def _dataset(
     )
 
 
-def _coordinates(frame: Frame) -> dict[str, tuple[str, Any, dict[str, str]]]:
+def _coordinates(
+    frame: Frame, radii: Sequence[float]
+) -> dict[str, tuple[str, Any, dict[str, str]]]:
     return {
         REPLICATE: (REPLICATE, frame.replicates, {"long_name": "independently seeded repetition"}),
         SPLIT: (SPLIT, _labels(frame.splits), {"long_name": "data set"}),
@@ -141,6 +141,17 @@ def _coordinates(frame: Frame) -> dict[str, tuple[str, Any, dict[str, str]]]:
             {"long_name": "data set compared with the reference split"},
         ),
         AXIS: (AXIS, _labels(frame.axes), {"long_name": "axis of the grid"}),
+        AXIS_OTHER: (AXIS_OTHER, _labels(frame.axes), {"long_name": "axis of the grid"}),
+        RADIUS: (
+            RADIUS,
+            np.array(radii, dtype=np.float64),
+            {"long_name": "distance from the origin in the coordinates", "units": "1"},
+        ),
+        LEVEL: (
+            LEVEL,
+            np.array(LEVELS),
+            {"long_name": "level of the loss over the loss at the origin", "units": "1"},
+        ),
         QUANTILE: (
             QUANTILE,
             np.array(IOU_QUANTILES),

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from itertools import product
+from typing import Any, NamedTuple
 
-import numpy as np
 import xarray as xr
 
 from pipeline.analysis.confidence import over_replicates
-from schemas.layout import ANALYSIS, AXIS, BOUND, COMPARED, QUANTILE, REPLICATE, SPLIT
+from schemas.layout import (
+    ANALYSIS,
+    AXIS,
+    AXIS_OTHER,
+    BOUND,
+    COMPARED,
+    LEVEL,
+    QUANTILE,
+    RADIUS,
+    REPLICATE,
+    SPLIT,
+    SURFACE,
+)
 
 UNDEFINED = "undefined"
+GROUPS = {"origin": "sharpness"}
+"""Groups of variables whose prefix is not their group's name."""
 
 
 class Row(NamedTuple):
@@ -29,13 +43,13 @@ def rows(statistics: xr.Dataset) -> list[Row]:
     """A row for every statistic and split, in the order of the layout.
 
     Statistics of several replicates, or intervals over them, read `mean [low, high]`. Values along
-    axes or quantiles share a row: `h1 0.5, h2 -0.25`.
+    axes, quantiles, radii or levels share a row: `h1 0.5, h2 -0.25`.
     """
     if REPLICATE in statistics.dims:
         statistics = over_replicates(statistics)
     return [
         Row(_group(name), name, split, _text(values), told.long_name)
-        for name, told in ANALYSIS.items()
+        for name, told in {**ANALYSIS, **SURFACE}.items()
         if name in statistics
         for split, values in _by_split(statistics[name])
     ]
@@ -53,7 +67,10 @@ def number(value: float) -> str:
 def _group(name: str) -> str:
     if name.startswith("fidelity_") or name in ("theorem_constant", "target_range"):
         return "fidelity"
-    return "transfer" if name.startswith("transfer_") else "proximity"
+    prefix = name.split("_")[0]
+    if prefix == "transfer" or name in SURFACE:
+        return GROUPS.get(prefix, prefix)
+    return "proximity"
 
 
 def _by_split(variable: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
@@ -67,15 +84,24 @@ def _by_split(variable: xr.DataArray) -> Iterator[tuple[str, xr.DataArray]]:
 
 
 def _text(values: xr.DataArray) -> str:
-    for dim in (AXIS, QUANTILE):
-        if dim in values.dims:
-            parts = [(_label(dim, each), values.sel({dim: each})) for each in values[dim].values]
-            return ", ".join(f"{label} {_scalar(each)}" for label, each in parts)
-    return _scalar(values)
+    shared = [dim for dim in values.dims if dim in _LABELS]
+    if not shared:
+        return _scalar(values)
+    parts = []
+    for labels in product(*(values[dim].values for dim in shared)):
+        words = [_LABELS[dim](label) for dim, label in zip(shared, labels, strict=True)]
+        chosen = values.sel(dict(zip(shared, labels, strict=True)))
+        parts.append(f"{' '.join(words)} {_scalar(chosen)}")
+    return ", ".join(parts)
 
 
-def _label(dim: str, value: object) -> str:
-    return f"{value:.0%}" if dim == QUANTILE and isinstance(value, np.floating) else str(value)
+_LABELS: dict[Hashable, Callable[[Any], str]] = {
+    AXIS: str,
+    AXIS_OTHER: lambda axis: f"× {axis}",
+    QUANTILE: lambda share: f"{share:.0%}",
+    RADIUS: lambda radius: f"within {number(radius)}:",
+    LEVEL: lambda level: f"at {level:g} L0:",
+}
 
 
 def _scalar(value: xr.DataArray) -> str:

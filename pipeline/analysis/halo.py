@@ -1,0 +1,120 @@
+"""A function of blocks of the grid, each with the points around it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.analysis.frame import Floats, Frame
+from pipeline.analysis.sweep import SLAB
+
+# Stored chunks can be small, and each block exchanges 3^z − 1 pieces with its neighbours.
+BLOCK_POINTS = 2**18
+
+
+def over_surroundings(
+    function: Callable[..., object], frame: Frame, known: Floats, **settings: object
+) -> da.Array:
+    """function(loss (S, m₁+2 … m_z+2), known (S, …), coordinates (m_k+2,) …, **settings) by block.
+
+    Each block of m₁ … m_z points comes with one point on every side; beyond the grid, losses and
+    coordinates are NaN. `known` (R, S, …) is what is already known of every replicate and split.
+    Returns a lazy object array (R, blocks along axis 1, …).
+    """
+    axes = tuple(range(2, 2 + len(frame.axes)))
+    chunks = _grown([along[0] for along in frame.loss.chunks[2:]], frame.grid_shape)
+    loss = _with_halo(_rechunked(frame.loss, dict(zip(axes, chunks, strict=True))), axes)
+    arguments: list[Any] = [loss, (0, 1, *axes)]
+    extra = tuple(range(-1, 1 - known.ndim, -1))
+    whole = dict.fromkeys(range(1, known.ndim), -1)
+    arguments += [_rechunked(_dask(known), {0: 1, **whole}), (0, 1, *extra)]
+    for axis, along, chunk in zip(axes, frame.coordinates, chunks, strict=True):
+        arguments += [_with_halo(_rechunked(_dask(along), {0: chunk}), (0,)), (axis,)]
+    blocks: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
+        _boxed,
+        (0, *axes),
+        *arguments,
+        function=function,
+        settings=settings,
+        adjust_chunks=dict.fromkeys((0, *axes), _one),
+        concatenate=True,
+        align_arrays=False,
+        dtype=object,
+        meta=np.empty((0,) * (1 + len(axes)), dtype=object),
+    )
+    return blocks
+
+
+def pieces(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
+    """Cuts of a block of this shape, without its halo, across its longest axis.
+
+    Of about SLAB points each, so that a block of any size needs but small temporaries.
+    """
+    longest = int(np.argmax(shape))
+    rows = max(1, SLAB * shape[longest] // math.prod(shape))
+    for lo in range(0, shape[longest], rows):
+        cut = [slice(0, n) for n in shape]
+        cut[longest] = slice(lo, min(lo + rows, shape[longest]))
+        yield tuple(cut)
+
+
+def widened(cut: slice) -> slice:
+    """Where a block with its halo holds the points of a cut and those around them."""
+    return slice(cut.start, cut.stop + 2)
+
+
+def inner(array: npt.NDArray[Any], axes: Sequence[int] | None = None) -> npt.NDArray[Any]:
+    """The array without its first and last entry along some axes, by default all."""
+    kept = range(array.ndim) if axes is None else axes
+    return array[tuple(slice(1, -1) if k in kept else slice(None) for k in range(array.ndim))]
+
+
+def _grown(chunk: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Chunks of about BLOCK_POINTS points, made of whole chunks."""
+    grown = list(chunk)
+    while 2 * math.prod(grown) <= BLOCK_POINTS:
+        free = [k for k, n in enumerate(shape) if grown[k] < n]
+        if not free:
+            break
+        shortest = min(free, key=lambda k: grown[k])
+        grown[shortest] *= 2
+    return tuple(min(length, n) for length, n in zip(grown, shape, strict=True))
+
+
+def _with_halo(array: da.Array, axes: Sequence[int]) -> da.Array:
+    extended: da.Array = da.overlap.overlap(  # type: ignore[no-untyped-call]
+        array, depth=dict.fromkeys(axes, 1), boundary=dict.fromkeys(axes, np.nan)
+    )
+    return extended
+
+
+def _dask(array: Floats) -> da.Array:
+    lazy: da.Array = da.from_array(array)  # type: ignore[no-untyped-call]
+    return lazy
+
+
+def _rechunked(array: da.Array, chunks: Mapping[int, int]) -> da.Array:
+    cut: da.Array = array.rechunk(dict(chunks))  # type: ignore[no-untyped-call]
+    return cut
+
+
+def _one(chunk: int) -> int:
+    return 1 if chunk else 0
+
+
+def _boxed(
+    loss: npt.NDArray[Any],
+    known: Floats,
+    *coordinates: Floats,
+    function: Callable[..., object],
+    settings: Mapping[str, object],
+) -> npt.NDArray[np.object_]:
+    """The function's result as the single entry of an object array of one dimension an axis."""
+    box = np.empty((1,) * (loss.ndim - 1), dtype=object)
+    box.flat[0] = function(loss[0], known[0], *coordinates, **settings)
+    return box

@@ -1,0 +1,225 @@
+"""The statistics of a surface's shape: what `schemas.layout.SURFACE` lists, as far as it applies.
+
+Shape legend: R = replicates, S = splits, z = axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import xarray as xr
+
+from pipeline.analysis import barrier, ranks
+from pipeline.analysis.frame import Floats, Frame, computed
+from pipeline.analysis.halo import over_surroundings
+from pipeline.analysis.methods import STRICT
+from pipeline.analysis.minima import Basins, basins
+from pipeline.analysis.origin import Around, Origin, around, curvature, origin_of, widths
+from pipeline.analysis.roughness import roughness
+from pipeline.analysis.shape import Shape, shape_of
+from pipeline.analysis.sharpness import RADII, sharpness
+from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT, SURFACE, SURFACE_DIMS
+
+Values: TypeAlias = dict[str, npt.NDArray[Any]]
+
+SECTION = "section"
+AFFINE = "affine"
+PATH = "path"
+
+# Descents look at 3^z points around each one, all in memory.
+_AROUND = 27
+
+
+@dataclass(frozen=True)
+class Surface:
+    """The statistics of each replicate, further attributes of some, the radii that rises were
+    taken within, and why statistics that would apply were left out.
+    """
+
+    values: list[Values]
+    notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    radii: tuple[float, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+
+def surface(dataset: xr.Dataset, frame: Frame) -> Surface:
+    """The statistics that apply to a scan whose attribute `section` says what its axes are.
+
+    `affine`: all but the barrier, those about the origin if every axis reaches to 0. `path`: the
+    shape, and the barrier if there is one axis and it reaches from 0 to 1. Nothing applies to
+    other scans, nor to a single point. An axis of one point is held: the surface has no shape
+    along it.
+    """
+    kind = dataset.attrs.get(SECTION)
+    held = [k for k, along in enumerate(frame.coordinates) if along.size == 1]
+    if kind not in (AFFINE, PATH) or len(held) == len(frame.axes):
+        return Surface([{} for _ in range(frame.n_replicates)])
+    reduced = _without(frame, held)
+    at_zero = all(float(frame.coordinates[k][0]) == 0 for k in held)
+    origin = origin_of(reduced.coordinates) if kind == AFFINE and at_zero else None
+    found = _measured(reduced, origin)
+    if kind == PATH and barrier.applies(reduced.coordinates):
+        for values, along in zip(found.values, barrier.barriers(reduced), strict=True):
+            values |= along
+    for values in found.values:
+        _spread(values, frame, held)
+    if origin is not None and "section_hessian" in dataset:
+        measured = _measured_curvature(dataset, frame, origin, held)
+        for values, matrices in zip(found.values, measured, strict=True):
+            values |= _beside(values["origin_curvature"], matrices)
+    return found
+
+
+def _measured(frame: Frame, origin: Origin | None) -> Surface:
+    """All that the losses tell, of a frame without held axes."""
+    most = ranks.EXACT_POINTS * _AROUND // 3 ** len(frame.axes)
+    followed = frame.n_points <= most
+    near = None if origin is None else around(frame, origin)
+    known = np.full((frame.n_replicates, len(frame.splits)), np.nan) if near is None else near.loss
+    centre = origin if origin is not None and origin.reach > 0 else None
+    radii = () if centre is None else tuple(part * centre.reach for part in RADII)
+    blocks = over_surroundings(
+        shape_of, frame, known, origin=centre, radii=radii, with_minima=not followed
+    )
+    shapes, rough = computed(blocks, roughness(frame))
+    found: list[Values] = []
+    for r in range(frame.n_replicates):
+        shape = Shape.merge(list(shapes[r].flat))
+        values = shape.values(with_minima=not followed) | {"shape_roughness": rough[r]}
+        if origin is not None and near is not None:
+            values |= _at_origin(near, r, frame, origin)
+        if centre is not None:
+            values |= sharpness(shape.rises, known[r])
+        if followed:
+            values |= _descents(frame, r, origin)
+        found.append(values)
+    left_out = []
+    if origin is not None and centre is None:
+        left_out.append("sharpness: the origin is at the edge of the grid")
+    if origin is not None and not followed:
+        left_out.append(f"basin: the grid has more than {most:,} points")
+    return Surface(found, _notes(frame, origin, followed), radii, tuple(left_out))
+
+
+def _at_origin(near: Around, replicate: int, frame: Frame, origin: Origin) -> Values:
+    """The loss (S,), widths (S, z, levels) and Hessian (S, z, z) at the origin of a replicate."""
+    return {
+        "origin_loss": near.loss[replicate],
+        "origin_width": np.array(
+            [
+                [
+                    widths(line[replicate, s], along, k)
+                    for line, along, k in zip(
+                        near.lines, frame.coordinates, origin.cell, strict=True
+                    )
+                ]
+                for s in range(len(frame.splits))
+            ]
+        ),
+        "origin_curvature": np.array(
+            [curvature(losses, frame.coordinates, origin) for losses in near.near[replicate]]
+        ),
+    }
+
+
+def _descents(frame: Frame, replicate: int, origin: Origin | None) -> Values:
+    """Minima, and the basin of the origin, of each split of a replicate, held in memory."""
+    (losses,) = computed(frame.loss[replicate])
+    per_split = []
+    for loss in losses:
+        found = basins(loss, frame.coordinates)
+        none = not found.inside and not found.at_edge
+        values = {
+            "shape_minima": np.nan if none else float(found.inside),
+            "shape_minima_at_edge": np.nan if none else float(found.at_edge),
+        }
+        per_split.append(
+            values if origin is None else values | _basin(found, loss, frame.coordinates, origin)
+        )
+    return {name: np.array([values[name] for values in per_split]) for name in per_split[0]}
+
+
+def _basin(
+    found: Basins, loss: npt.NDArray[Any], coordinates: Sequence[Floats], origin: Origin
+) -> dict[str, Any]:
+    """The basin of the origin on one surface; NaN where the origin is in none."""
+    end = found.ends[np.ravel_multi_index(origin.cell, loss.shape)]
+    cell = np.unravel_index(max(end, 0), loss.shape)
+    place = np.array([along[k] for along, k in zip(coordinates, cell, strict=True)])
+    together, open_points = int((found.ends == end).sum()), int((found.ends >= 0).sum())
+    known = 1.0 if end >= 0 else np.nan
+    return {
+        "basin_fraction": known * together / max(1, open_points),
+        "basin_minimum": known * float(loss[cell]),
+        "basin_argmin": known * place,
+        "basin_distance": known * float(np.linalg.norm(place - origin.place)),
+    }
+
+
+def _measured_curvature(
+    dataset: xr.Dataset, frame: Frame, origin: Origin, held: Sequence[int]
+) -> npt.NDArray[Any]:
+    """The stored section_hessian at the origin, (R, S, z, z)."""
+    free = [axis for k, axis in enumerate(frame.axes) if k not in held]
+    cell = dict.fromkeys(frame.axes, 0) | dict(zip(free, origin.cell, strict=True))
+    there = dataset["section_hessian"].isel(cell)
+    if REPLICATE not in there.dims:
+        there = there.expand_dims({REPLICATE: frame.n_replicates})
+    return np.asarray(there.transpose(REPLICATE, SPLIT, AXIS, AXIS_OTHER).values, dtype=np.float64)
+
+
+def _beside(estimated: npt.NDArray[Any], measured: npt.NDArray[Any]) -> Values:
+    """Measured Hessians (S, z, z), and how far those from the grid are from them."""
+    with np.errstate(invalid="ignore"):
+        apart = np.abs(estimated - measured)
+    return {
+        "origin_curvature_measured": measured,
+        # Both NaN or infinite tells nothing; fmax passes over NaN and keeps it where all are.
+        "origin_curvature_error": np.fmax.reduce(apart, axis=(1, 2)),
+    }
+
+
+def _without(frame: Frame, held: Sequence[int]) -> Frame:
+    """The frame without the axes of one point."""
+    cut = tuple(0 if k in held else slice(None) for k in range(len(frame.axes)))
+    return replace(
+        frame,
+        loss=frame.loss[(..., *cut)],
+        fields={},
+        axes=tuple(name for k, name in enumerate(frame.axes) if k not in held),
+        coordinates=tuple(along for k, along in enumerate(frame.coordinates) if k not in held),
+    )
+
+
+def _spread(values: Values, frame: Frame, held: Sequence[int]) -> None:
+    """Put back the held axes, along which there is NaN, or the one coordinate there is."""
+    free = [k for k in range(len(frame.axes)) if k not in held]
+    for name in values:
+        for position, dim in enumerate(SURFACE_DIMS[name]):
+            if dim in (AXIS, AXIS_OTHER):
+                moved = np.moveaxis(values[name], position, -1)
+                whole = np.full((*moved.shape[:-1], len(frame.axes)), np.nan)
+                whole[..., free] = moved
+                if name == "basin_argmin":
+                    for k in held:
+                        whole[..., k] = frame.coordinates[k][0] * (moved[..., 0] * 0 + 1)
+                values[name] = np.moveaxis(whole, -1, position)
+
+
+def _notes(frame: Frame, origin: Origin | None, followed: bool) -> dict[str, dict[str, str]]:
+    """Attributes that depend on the scan."""
+    notes: dict[str, dict[str, str]] = {}
+    if not followed:
+        notes |= {name: {"method": STRICT} for name in ("shape_minima", "shape_minima_at_edge")}
+    if origin is not None:
+        where = ", ".join(
+            f"{axis} = {here:.6g}" for axis, here in zip(frame.axes, origin.place, strict=True)
+        )
+        said = "the grid point at 0" if origin.exact else f"the grid point nearest to 0: {where}"
+        about = [name for name in SURFACE if name.startswith(("origin_", "sharpness_", "basin_"))]
+        notes |= {name: {"origin": said} for name in about}
+    return notes
