@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
-from pydantic import BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat, model_validator
 
 from schemas.errors import listing, suggestion
 from tasks.model.checkpoint_parameters import Checkpoint
@@ -22,6 +23,12 @@ def _as_patterns(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _not_zero(factor: float) -> float:
+    if factor == 0:
+        raise ValueError("got 0; expected another number, or nothing would move")
+    return factor
+
+
 Patterns: TypeAlias = Annotated[
     tuple[Pattern, ...],
     Field(min_length=1),
@@ -36,18 +43,14 @@ class _DirectionParameters(Parameters):
         None,
         description="Shell-style patterns of parameter names, such as layer1.*: only these move.",
     )
-    scale: FiniteFloat = Field(1.0, description="Factor of the direction.")
+    scale: Annotated[FiniteFloat, AfterValidator(_not_zero)] = Field(
+        1.0, description="Factor of the direction."
+    )
     orthogonal: bool = Field(
         False,
         description="Make each axis orthogonal to all axes before it, keeping its length "
         "(Gram-Schmidt).",
     )
-
-    @model_validator(mode="after")
-    def _moves(self) -> Self:
-        if self.scale == 0:
-            raise ValueError("scale: got 0.0; expected another number, or nothing would move")
-        return self
 
 
 class RandomParameters(_DirectionParameters):
@@ -159,12 +162,14 @@ Direction: TypeAlias = Annotated[
 ]
 
 ShortName = Literal["random", "filter", "layer", "parameter", "gradient", "hessian"]
-KINDS = tuple(
-    kind
+"""Kinds that need nothing said but their name."""
+
+KINDS: Mapping[str, type[Parameters]] = {
+    kind: model
     for model in get_args(get_args(Direction)[0])
     for kind in get_args(model.model_fields["kind"].annotation)
-)
-"""Every kind of direction."""
+}
+"""Every kind of direction, and the model of its parameters."""
 
 
 def _as_items(value: object) -> object:
@@ -178,9 +183,21 @@ def _as_item(item: object) -> object:
         item = {"kind": item}
     if isinstance(item, dict):
         kind: Any = item.get("kind")
-        if kind not in KINDS:
+        if not isinstance(kind, str) or kind not in KINDS:
             said = "no kind" if kind is None else f"kind {kind!r}"
-            raise ValueError(f"got {said}; expected {listing(KINDS)}{suggestion(kind, KINDS)}")
+            raise ValueError(
+                f"got {said}; expected one of {listing(KINDS)}{suggestion(kind, KINDS)}"
+            )
+        # Pydantic would name the fields of all kinds.
+        fields = KINDS[kind].model_fields
+        for key in item:
+            if key not in fields:
+                raise ValueError(
+                    f"kind {kind!r} has no field {key!r}; expected some of {listing(fields)}"
+                    f"{suggestion(key, fields)}"
+                )
+    elif not isinstance(item, Parameters):
+        raise ValueError(f"got {item!r}; expected a kind's name, or a mapping with kind")
     return item
 
 
@@ -189,11 +206,7 @@ Directions: TypeAlias = Annotated[
     Field(min_length=1),
     BeforeValidator(
         _as_items,
-        json_schema_input_type=Literal[
-            "random", "filter", "layer", "parameter", "gradient", "hessian"
-        ]
-        | Direction
-        | tuple[str | Direction, ...],
+        json_schema_input_type=ShortName | Direction | tuple[ShortName | Direction, ...],
     ),
 ]
 """The directions of a scan's axes: a kind's name, a mapping with `kind`, or a list of these."""

@@ -90,11 +90,8 @@ def test_a_displacement_of_length_zero_has_no_share():
 
 @pytest.mark.parametrize("turn", [0.0, 1e-8])
 def test_dependent_directions_have_no_coordinates(turn):
-    directions = [
-        named([1.0, 2, 0, 0, 0]),
-        named([0, 1.0, 1, 0, 0]),
-        named([1e3, 3e3, 1e3, turn, 0]),
-    ]
+    plane = [named([1.0, 2, 0, 0, 0]), named([0, 1.0, 1, 0, 0])]
+    directions = [*plane, named([1e3, 3e3, 1e3, turn, 0])]
     with pytest.raises(SpecError, match="axis 3 of 3 lies in the span of the axes before it; choo"):
         project(named([1.0] * 5), directions)
     require_independent(plane)
