@@ -201,14 +201,20 @@ def _globals_named(path: Path) -> Iterator[str]:
 
 
 def _globals_of(stream: BinaryIO) -> Iterator[str]:
-    words = ["", ""]
+    words, memo = ["", ""], list[str | None]()
+    last: str | None = None
     for code, argument, _ in pickletools.genops(stream):
+        if code.name == "MEMOIZE":
+            memo.append(last)
+            continue
+        last = argument if isinstance(argument, str) else None
         if code.name == "GLOBAL":
             yield str(argument).replace(" ", ".")
         elif code.name == "STACK_GLOBAL":
             yield ".".join(words)
-        elif isinstance(argument, str):
-            words = [words[1], argument]
+        elif code.name in ("BINGET", "LONG_BINGET") and int(argument or 0) < len(memo):
+            last = memo[int(argument or 0)]
+        words = [words[1], last] if last is not None else words
 
 
 def _damaged(shown: str, error: Exception, what: str) -> str:

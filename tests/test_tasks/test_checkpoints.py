@@ -269,9 +269,7 @@ def test_a_number_of_numpys_beside_the_weights_is_refused_by_name(tmp_path, stat
 @pytest.mark.parametrize("write", [in_zip_of_protocol_4, bare(4)])
 def test_a_pickle_of_another_protocol_is_refused_with_the_remedy(tmp_path, state, write):
     write(state, tmp_path / "a.pt")
-    with pytest.raises(
-        SpecError, match=r"of another protocol than 2, .*torch\.save|_load_from_byt"
-    ):
+    with pytest.raises(SpecError, match=r"a\.pt is a pickle of another protocol than 2, .*save"):
         read_checkpoint("a.pt", tmp_path)
 
 
