@@ -35,18 +35,19 @@ def write(selection: Selection, path: Path) -> list[Path]:
     """
     found = columns(selection.root, selection.axes)
     leading = [REPLICATE] if REPLICATE in selection.root.dims else []
+    shape = [selection.root.sizes[axis] for axis in selection.axes]
     header = [*leading, *selection.axes, *itertools.chain(*map(full_names, found))]
     with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(header)
         for replicate in range(selection.root.sizes.get(REPLICATE, 1)):
-            for ranges in bands([selection.root.sizes[axis] for axis in selection.axes]):
+            for ranges in bands(shape, MOST_POINTS):
                 named = dict(zip(selection.axes, ranges, strict=True))
                 writer.writerows(_rows(selection, found, replicate, named))
     return [path]
 
 
-def bands(shape: list[int], most: int = MOST_POINTS) -> Iterator[tuple[slice, ...]]:
+def bands(shape: list[int], most: int) -> Iterator[tuple[slice, ...]]:
     """Boxes of at most `most` points that follow each other in C order."""
     inner = len(shape)
     while inner and math.prod(shape[inner - 1 :]) <= most:

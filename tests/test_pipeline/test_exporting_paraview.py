@@ -1,4 +1,4 @@
-"""VTK files, read back by pyvista: every value at its place, axes not exchanged, nothing invented."""
+"""VTK files, read back by pyvista: every value at its place, axes not exchanged."""
 
 import sys
 
