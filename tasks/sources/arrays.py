@@ -96,20 +96,20 @@ def _mapped(path: Path, what: str) -> Tensor:
 
 
 def _npz_rows(source: FileSource, path: Path, what: str) -> Rows:
-    field = f"{what}.file"
-    try:
-        archive = np.load(path, allow_pickle=False)
-    except _UNREADABLE as error:
-        raise _unreadable(error, path, field) from None
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise SpecError(f"{field}: {path.name} is a .npy file by its content; rename it")
-    with archive:
+    with path.open("rb") as file:
+        try:
+            archive = np.load(file, allow_pickle=False)
+        except _UNREADABLE as error:
+            raise _unreadable(error, path, f"{what}.file") from None
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise SpecError(f"{what}.file: {path.name} is a .npy file by its content; rename it")
         inputs, targets = chosen_pair(archive.files, source.inputs, source.targets, what)
-        return tensor_rows(
-            _tensor(lambda: archive[inputs], path, f"{what}.inputs"),
-            None if targets is None else _tensor(lambda: archive[targets], path, f"{what}.targets"),
-            what,
-        )
+
+        def read(name: str, field: str) -> Tensor:
+            return _tensor(lambda: archive[name], path, f"{what}.{field}")
+
+        second = None if targets is None else read(targets, "targets")
+        return tensor_rows(read(inputs, "inputs"), second, what)
 
 
 def _safetensors_rows(source: FileSource, path: Path, what: str) -> Rows:
@@ -133,6 +133,10 @@ def _tensor(read: Callable[[], npt.NDArray[np.generic]], path: Path, what: str) 
 def _unreadable(error: Exception, path: Path, what: str) -> SpecError:
     told = str(error)
     if "pickle" in told or "Python object" in told or "Object array" in told:
+        # numpy takes any file without its own first bytes for a pickle.
+        with path.open("rb") as file:
+            if not file.read(2).startswith((b"\x93N", b"PK", b"\x80")):
+                return SpecError(f"{what}: {path.name} is no file of numpy's; save it again")
         return SpecError(
             f"{what}: {path.name} holds Python objects, which are never unpickled; save arrays of "
             "numbers"

@@ -1,7 +1,8 @@
 """Arrays of any origin as the tensors of a split.
 
 Inputs: bytes (uint8) are image intensities and become float32 in [0, 1]; other whole numbers are
-token ids and become int64; floats stay float32 or float64, shorter ones become float32.
+token ids and become int64; floats stay float32 or float64, shorter ones, and Python's own, become
+float32.
 Targets: whole numbers are classes and become int64; floats as for inputs; booleans become int64
 classes when they are one a sample, and float32 zeros and ones (several labels) when they are more.
 
@@ -101,6 +102,8 @@ def as_tensor(value: object, what: str) -> Tensor:
     if array.dtype.kind not in "biuf":
         kind = type(value).__name__ if array.dtype.kind == "O" else f"dtype {array.dtype}"
         raise SpecError(f"{what}: got {kind}; expected numbers")
+    if array.dtype == np.float64 and not isinstance(value, (np.ndarray, np.generic)):
+        array = array.astype(np.float32)
     return _from_numpy(array)
 
 

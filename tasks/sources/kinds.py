@@ -73,8 +73,8 @@ class Options(Parameters):
 
     samples: Annotated[Count | dict[str, Count] | None, BeforeValidator(_samples)] = Field(
         None,
-        description="How many samples of each split are kept, drawn without replacement from the "
-        "seed and in the order of the source: one number, or one for each split.",
+        description="How many samples of each split are kept, drawn without replacement from "
+        "`seed` and in the order of the source: one number, or one for each split.",
     )
     normalise: Annotated[
         Literal["standard"] | Normalisation | None, BeforeValidator(_normalisation)
@@ -82,6 +82,11 @@ class Options(Parameters):
         None,
         description="standard: mean 0 and standard deviation 1 over the train split, for each "
         "channel (dimension 1 of the inputs); or given numbers. After `transform`.",
+    )
+    seed: Annotated[int, Field(ge=0, strict=True)] = Field(
+        0,
+        description="What is drawn, and how one source is divided into train and test; the seed of "
+        "the scan has no part in it.",
     )
     transform: Text | None = Field(
         None,

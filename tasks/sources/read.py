@@ -70,7 +70,7 @@ def read_splits(
 def _lacking(name: str, offered: Mapping[str, object], data: Options, what: str) -> str:
     remedy = "name one source for each split"
     if isinstance(data, OneSourceOptions) and list(offered) == ["train"]:
-        remedy = "set test_fraction: 0.2, or name one source for each split"
+        remedy = "set test_fraction: 0.2, write {split} in its path, or name a source for each"
     near = suggestion(name, offered) or f"; {remedy}"
     return f"splits: got {name!r}; {what} has {listing(offered) or 'none'}{near}"
 
