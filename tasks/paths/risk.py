@@ -13,8 +13,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.modules.batchnorm import _BatchNorm
 
+from tasks.batchnorm import batch_norms
+from tasks.directions.selection import is_statistic
 from tasks.objective import EmpiricalRisk, Split, per_sample
 from tasks.paths.charts import Floats
 
@@ -41,8 +42,8 @@ class PathRisk:
         module = objective.module
         self.trained = trained_names(module, ends[0])
         self.module = copy.deepcopy(module).to("cpu", torch.float32).eval().requires_grad_(False)
-        for part in batch_normalisations(self.module):
-            part.train()
+        for _, layer in batch_norms(self.module):
+            layer.train()
         data = objective.splits[split]
         self.data = Split(_single(data.inputs), _single(data.targets))
         self.first, self.last = ({n: _single(t) for n, t in end.items()} for end in ends)
@@ -77,14 +78,13 @@ class PathRisk:
 
 
 def trained_names(module: nn.Module, names: Mapping[str, Tensor]) -> tuple[str, ...]:
-    """Those of the names whose parameters require a gradient; all where none does."""
+    """Those of the names whose parameters require a gradient; all where none does.
+
+    Running statistics are never among them, even where directions move them as parameters.
+    """
     own = dict(module.named_parameters())
-    return tuple(name for name in names if own[name].requires_grad) or tuple(names)
-
-
-def batch_normalisations(module: nn.Module) -> list[nn.Module]:
-    """The parts of the module that normalise by the statistics of a batch."""
-    return [part for part in module.modules() if isinstance(part, _BatchNorm)]
+    free = [name for name in names if not is_statistic(name)]
+    return tuple(name for name in free if own[name].requires_grad) or tuple(free)
 
 
 def batches(samples: int, size: int, generator: torch.Generator) -> Iterator[Tensor]:

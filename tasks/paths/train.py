@@ -18,11 +18,13 @@ import torch
 from torch import Tensor, nn
 
 from schemas.errors import SpecError, WorkError, listing, suggestion
+from tasks.batchnorm import batch_norms
 from tasks.cache import cached
+from tasks.directions.selection import is_statistic
 from tasks.objective import EmpiricalRisk
 from tasks.paths.charts import PathChart, path_chart, path_length
 from tasks.paths.parameters import BendTraining, PathParameters
-from tasks.paths.risk import PathRisk, batch_normalisations, batches, isolated
+from tasks.paths.risk import PathRisk, batches, isolated
 from tasks.registry import Progress
 from tasks.tensors import tensor_hash, tensors_in_double
 
@@ -62,8 +64,9 @@ def train_bends(
     They start on the straight line and are trained in float32, on the CPU and on one thread, so
     that the seed alone decides their bits. Parameters that the module holds fixed stay on the
     line, unless it holds all fixed. Batch normalisation uses the statistics of its batch, because
-    running ones would be those of another point; all else is in eval mode, as the path is
-    evaluated, so dropout is off. The module itself does not change.
+    running ones would be those of another point; where the ends hold some, theirs stay on the line.
+    All else is in eval mode, as the path is evaluated, so dropout is off. The module itself does
+    not change.
 
     Args:
         objective: its module gives every parameter that the ends do not hold.
@@ -78,7 +81,7 @@ def train_bends(
         Control points of the names of the ends, float64; and facts: the settings, `steps`,
         `loss_first` and `loss_last` (mean over the first and the last tenth of the steps, of the
         batch's loss at a random t, without the penalty), the `length` of the path and the
-        `distance` of its ends, both Euclidean.
+        `distance` of its ends, both Euclidean and without running statistics.
 
     Raises:
         SpecError: the split is unknown, an end does not fit the module, the loss has no
@@ -133,7 +136,7 @@ def _check_data(objective: EmpiricalRisk, split: str, training: BendTraining) ->
             "data, or give kind: linear"
         )
     size = min(training.batch_size, len(objective.splits[split]))
-    if size < 2 and batch_normalisations(objective.module):
+    if size < 2 and batch_norms(objective.module):
         raise SpecError(
             f"path.training.batch_size: batches of {size} sample; batch normalisation needs 2 or "
             "more; give larger ones, or kind: linear"
@@ -267,9 +270,11 @@ def _shifts_of(kept: Named, bend: int) -> dict[str, Tensor]:
 
 
 def _gram(points: Sequence[Named], origin: Named) -> np.ndarray[Any, np.dtype[np.float64]]:
-    """Inner products of the points' displacements from the origin, (m, m)."""
+    """Inner products of the points' displacements from the origin, (m, m), without statistics."""
     gram = np.zeros((len(points), len(points)))
     for name, start in origin.items():
+        if is_statistic(name):
+            continue
         arms = torch.stack([(point[name] - start).flatten() for point in points])
         gram += (arms @ arms.T).numpy()
     return gram
