@@ -28,6 +28,14 @@ TASKS = {
             build="tasks.quadratic:build_quadratic",
         ),
         Task(
+            name="model",
+            summary="Your own model, checkpoints and data: random, PCA, Hessian and other "
+            "directions, planes through checkpoints, and paths between them.",
+            source="Li et al. 2018, arXiv:1712.09913",
+            parameters="tasks.model.parameters:ModelParameters",
+            build="tasks.model.build:build_model",
+        ),
+        Task(
             name="pattern-theorem1",
             summary="A pattern T embedded in the loss surface along the biases of a first layer "
             "whose weights are zero: it depends on the data through its labels' marginal alone.",

@@ -27,6 +27,8 @@ _INDEX = ".index.json"
 _PICKLE = b"\x80"
 # torch.save's older format: a magic number, a version, the machine, and then the object.
 _LEGACY_PICKLES = 4
+# RuntimeError is zipfile's word for encryption, ValueError pickletools' for damage.
+_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError)
 _SAVE = "save the weights alone: torch.save(model.state_dict(), 'weights.pt')"
 
 
@@ -118,8 +120,7 @@ def _zipped(path: Path, shown: str, what: str) -> object:
             entries = archive.infolist()
             kind = _other_kind([entry.filename for entry in entries])
             flipped = None if kind else _flipped(archive, entries)
-    # RuntimeError is zipfile's word for encryption.
-    except (zipfile.BadZipFile, zlib.error, OSError, ValueError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise SpecError(_damaged(shown, error, what)) from None
     if kind:
         raise SpecError(f"{what}: {shown} is {kind}; {_SAVE}")
@@ -196,7 +197,8 @@ def _globals_named(path: Path) -> Iterator[str]:
             with path.open("rb") as file:
                 for _ in range(_LEGACY_PICKLES):
                     yield from _globals_of(file)
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error, RuntimeError):
+    # A damaged length may ask for more memory than there is.
+    except (*_UNREADABLE, EOFError, MemoryError, OverflowError):
         return  # What was found before the damage is enough for the error line.
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, TypeAlias
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from tasks.registry import Parameters
 
@@ -27,7 +28,17 @@ class CheckpointParameters(Parameters):
     )
 
 
-Checkpoint: TypeAlias = (
-    Annotated[str, Field(min_length=1, description=_FILE)] | CheckpointParameters
-)
+# Tags with brackets do not show in error lines, and only the form that was meant complains.
+_TEXT, _MAPPING = "path (text)", "mapping (file, key)"
+
+
+def _form(value: object) -> str:
+    return _MAPPING if isinstance(value, (Mapping, CheckpointParameters)) else _TEXT
+
+
+Checkpoint: TypeAlias = Annotated[
+    Annotated[str, Field(min_length=1, description=_FILE), Tag(_TEXT)]
+    | Annotated[CheckpointParameters, Tag(_MAPPING)],
+    Discriminator(_form),
+]
 """A path, or a mapping with `file` and `key`."""

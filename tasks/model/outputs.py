@@ -55,10 +55,7 @@ def _usual(outputs: object) -> object:
 
 
 def _named(outputs: object, name: str) -> object:
-    if isinstance(outputs, Mapping):
-        found = outputs.get(name)
-    else:
-        found = getattr(outputs, name, None)
+    found = outputs.get(name) if isinstance(outputs, Mapping) else getattr(outputs, name, None)
     if found is None:
         known = [str(key) for key in outputs] if isinstance(outputs, Mapping) else []
         raise SpecError(
@@ -121,7 +118,7 @@ def _all_but_the_last(_module: nn.Module, _inputs: object, outputs: Tensor) -> T
 def predicting_next_token(
     module: nn.Module, splits: Mapping[str, Split]
 ) -> tuple[nn.Module, dict[str, Split]]:
-    """A language model (N, L) → (N, L, V), and its data, arranged so that position i predicts i + 1.
+    """A language model (N, L) → (N, L, V), and its data, arranged to predict the next.
 
     The copy of the module gives (N, V, L − 1), and targets (N, L) become (N, L − 1), so that
     cross-entropy and accuracy are those of the next token.

@@ -1,0 +1,202 @@
+"""A module, its data and what is said of the section → a landscape.
+
+Both the task `model` and `pipeline.scan` come here, with files or with what they hold in memory.
+
+Shape legend: N = samples, z = axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from schemas.errors import SpecError, listing, suggestion
+from tasks.directions.make import DirectionContext, MadeDirections, make_directions
+from tasks.directions.parameters import (
+    CheckpointDirectionParameters,
+    Direction,
+    PlaneParameters,
+    RandomParameters,
+    TrajectoryParameters,
+)
+from tasks.landscape import Landscape
+from tasks.model.checkpoint_parameters import Checkpoint
+from tasks.model.parameters import ModelPathParameters
+from tasks.model.reading import Reader
+from tasks.model.risk import Given, objective_of, refuse_training
+from tasks.model.trajectories import project_runs
+from tasks.objective import EmpiricalRisk
+from tasks.paths.charts import path_chart
+from tasks.paths.train import train_bends
+from tasks.registry import Progress, silent
+from tasks.section import Section, axis_count_error, directions_as_section
+from tasks.tensors import tensors_in_double
+
+_SAMPLE = 8
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a landscape is assembled: axes, seed, cache and whom to tell of progress.
+
+    `train` false leaves out what takes long and does not change shapes.
+    """
+
+    z: int
+    seed: int
+    cache: Path | None = None
+    train: bool = True
+    progress: Progress = silent
+
+
+def assemble(given: Given, setting: Setting) -> Landscape:
+    """The landscape of a model's loss over a section of z axes; the module is not changed.
+
+    Raises:
+        SpecError: something does not fit, or is not there; the message names it and the remedy.
+        WorkError: a path cannot be trained, or an alignment would change a checkpoint's function.
+    """
+    module = given.module
+    refuse_training(module)
+    if next(module.parameters(), None) is None:
+        raise SpecError(
+            f"model: {type(module).__name__} has no parameters; there is nothing to scan"
+        )
+    objective, policy = objective_of(given)
+    module = objective.module
+    origin = {name: tensor.detach() for name, tensor in module.named_parameters()}
+    origin |= _checked_origin(origin, given.origin)
+    sample = next(iter(given.splits.values())).inputs[:_SAMPLE]
+    wanted = given.align and setting.train
+    read = Reader(module, given.raw, sample if wanted else None, setting.seed)
+    if given.path is not None:
+        section, facts = _path_section(given.path, objective, origin, read, setting)
+    else:
+        section, facts = _section(given, objective, origin, read, setting)
+    runs = given.runs or _runs_of(given.directions)
+    trajectories = project_runs(runs, section, read, setting.progress) if runs else None
+    said = {
+        "parameters": sum(tensor.numel() for tensor in origin.values()),
+        "batchnorm": policy,
+        "samples": {name: len(split) for name, split in given.splits.items()},
+        **facts,
+        **({"alignment": read.facts} if given.align else {}),
+    }
+    return Landscape(objective, section, facts=said, trajectories=trajectories)
+
+
+def _checked_origin(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    for name, tensor in given.items():
+        if name not in own:
+            raise SpecError(
+                f"origin: the model has no parameter {name!r}; expected some of {listing(own)}"
+                f"{suggestion(name, own)}"
+            )
+        if tensor.shape != own[name].shape:
+            raise SpecError(
+                f"origin[{name!r}]: shape {tuple(tensor.shape)}; expected the parameter's "
+                f"{tuple(own[name].shape)}"
+            )
+    return given
+
+
+def _section(
+    given: Given,
+    objective: EmpiricalRisk,
+    origin: Mapping[str, Tensor],
+    read: Reader,
+    setting: Setting,
+) -> tuple[Section, dict[str, Any]]:
+    tensors = [item for item in given.directions if isinstance(item, Mapping)]
+    items = [item for item in given.directions if not isinstance(item, Mapping)]
+    if tensors:
+        if len(tensors) != setting.z:
+            what = f"a list of {len(tensors)} directions"
+            raise axis_count_error(setting.z, len(tensors), what)
+        section = directions_as_section(origin, tensors)
+        _refuse_zero(section)
+        return section, {"directions": {"axes": [{"kind": "given"} for _ in tensors]}}
+    double = tensors_in_double(origin)
+    context = DirectionContext(
+        origin=double,
+        z=setting.z,
+        seed=setting.seed,
+        read=read,
+        objective=objective,
+        split=next(iter(objective.splits)),
+        progress=setting.progress,
+    )
+    made: MadeDirections = make_directions(
+        items if setting.train else [_quick(item) for item in items], context
+    )
+    return Section(double, made.directions), {"directions": made.facts}
+
+
+def _quick(item: Direction) -> Direction:
+    """A direction that moves the same parameters, where the item's own takes long to make."""
+    if item.kind != "hessian":
+        return item
+    return RandomParameters(kind="random", count=item.count, parameters=item.parameters)
+
+
+def _refuse_zero(section: Section) -> None:
+    for axis, direction in enumerate(section.directions):
+        if not any(bool(tensor.any()) for tensor in direction.values()):
+            raise SpecError(
+                f"directions[{axis}]: is zero everywhere, so the model would never be perturbed; "
+                "give a direction with a non-zero entry"
+            )
+
+
+def _path_section(
+    path: ModelPathParameters,
+    objective: EmpiricalRisk,
+    origin: Mapping[str, Tensor],
+    read: Reader,
+    setting: Setting,
+) -> tuple[Section, dict[str, Any]]:
+    if setting.z != 1:
+        raise axis_count_error(setting.z, 1, "a path")
+    start = tensors_in_double(origin)
+    there = read(path.to)
+    end = {name: there[name].double() for name in start}
+    if not setting.train and path.inner_points:
+        path = path.model_copy(update={"training": path.training.model_copy(update={"steps": 0})})
+    split = next(iter(objective.splits))
+    bends, facts = train_bends(
+        objective,
+        split,
+        (start, end),
+        path,
+        seed=setting.seed,
+        cache=setting.cache,
+        progress=setting.progress,
+    )
+    directions = tuple(
+        {name: point[name] - tensor for name, tensor in start.items()} for point in (*bends, end)
+    )
+    section = Section(start, directions, path_chart(path.kind, path.bends))
+    return section, {"path": {**facts, "split": split}}
+
+
+def _runs_of(
+    directions: Sequence[Direction] | Sequence[Mapping[str, Tensor]],
+) -> dict[str, Sequence[Checkpoint]]:
+    """The checkpoints that directions lead to, as runs."""
+    runs: dict[str, Sequence[Checkpoint]] = {}
+    for item in directions:
+        if isinstance(item, CheckpointDirectionParameters):
+            runs[_run_name(item.to)] = [item.to]
+        elif isinstance(item, PlaneParameters):
+            runs |= {_run_name(checkpoint): [checkpoint] for checkpoint in item.through}
+        elif isinstance(item, TrajectoryParameters):
+            runs["pca"] = item.checkpoints
+    return runs
+
+
+def _run_name(checkpoint: Checkpoint) -> str:
+    return Path(checkpoint if isinstance(checkpoint, str) else checkpoint.file).stem
