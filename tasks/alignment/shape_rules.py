@@ -79,8 +79,13 @@ def located(call: Call) -> Sequence[Axes]:
 
 
 def in_order(call: Call) -> Sequence[Axes]:
-    """What is done along an axis depends on the order, the shape stays."""
-    fix(_axis(call.first, call["dim"]), _named(call))
+    """What is done along some axes depends on the order; the shape stays."""
+    given = call["dims"] if "dims" in call.given else call["dim"]
+    over = given if isinstance(given, (list, tuple)) else [given]
+    if not over:
+        raise Unsupported
+    for dim in over:
+        fix(_axis(call.first, dim), _named(call))
     return [call.first.axes]
 
 
@@ -224,7 +229,7 @@ SHAPE_RULES: dict[str, Rule] = {
         "nansum prod all any",
     ),
     **_ruled(located, "max min argmax argmin median"),
-    **_ruled(in_order, "cumsum cumprod"),
+    **_ruled(in_order, "cumsum cumprod roll flip"),
     **_ruled(selected, "select unbind"),
     **_ruled(sliced, "slice"),
     **_ruled(narrowed, "narrow"),
