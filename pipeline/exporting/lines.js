@@ -15,7 +15,12 @@
       Object.assign(layout[name], { gridcolor: shade("--rule"), zerolinecolor: shade("--rule"), linecolor: shade("--soft") });
     }
     layout.uirevision = "kept";
-    window.Plotly.react(stage, figure.data, layout, { displaylogo: false, responsive: true });
+    // Black stands for the page's own ink, which is light on dark.
+    const traces = figure.data.map((trace) =>
+      trace.line?.color === "#000000"
+        ? { ...trace, line: { ...trace.line, color: shade("--ink") }, marker: { ...trace.marker, color: shade("--ink") } }
+        : trace);
+    window.Plotly.react(stage, traces, layout, { displaylogo: false, responsive: true });
   };
 
   box.hidden = false;

@@ -30,7 +30,7 @@ from pipeline.exporting.selection import Selection, columns
 from pipeline.report.runs import GREATEST_DRAWN, Run
 from pipeline.report.style import sequential
 from pipeline.report.view import look
-from schemas.errors import SpecError
+from schemas.errors import SpecError, listing
 from schemas.layout import SPLIT
 
 if TYPE_CHECKING:
@@ -69,6 +69,12 @@ def check(selection: Selection) -> None:
         raise SpecError(
             f"format: vtp raises a surface over 2 axes and the scan has {len(selection.free)}; "
             "use format vtr or csv"
+        )
+    splits = [str(split) for split in selection.root[SPLIT].values]
+    if len({sibling(Path("surface"), split) for split in splits}) < len(splits):
+        raise SpecError(
+            f"format: vtp writes a file for each split, and two of {listing(splits)} would share "
+            "one; use format vtr"
         )
 
 

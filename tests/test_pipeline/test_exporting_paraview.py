@@ -1,6 +1,7 @@
 """VTK files, read back by pyvista: every value at its place, axes not exchanged."""
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,8 @@ import xarray as xr
 
 from pipeline.exporting import export
 from pipeline.exporting.paraview import is_uniform
+from pipeline.exporting.selection import Selection
+from pipeline.exporting.surfaces import check
 from schemas.errors import InputError, SpecError
 from tests.exports import AXES, OWN, PLACES, known, lose, scan, with_every_metric, with_trajectories
 
@@ -120,6 +123,24 @@ def test_points_that_are_not_finite_are_left_out_of_a_surface(tmp_path):
     assert (mesh.n_points, mesh.n_cells) == (21, 12)
     assert np.isfinite(mesh.points).all()
     assert (mesh.bounds[0], mesh.bounds[1]) == (-0.5, 0.5)
+
+
+def test_a_surface_without_a_finite_value_is_empty(tmp_path):
+    store = scan(tmp_path, 2, parameters={"nan_above": -2})
+    mesh = pyvista.read(export(store, format="vtp").files[0])
+    assert (mesh.n_points, mesh.n_cells) == (0, 0)
+
+
+def test_splits_that_would_share_a_file_are_refused(tmp_path):
+    root = xr.Dataset(
+        {"loss": (("split", "a", "b"), np.zeros((2, 3, 4)))},
+        coords={"split": ["a/b", "a_b"], "a": np.arange(3.0), "b": np.arange(4.0)},
+    )
+    done = np.ones((1, 1, 1), bool)
+    selection = Selection(xr.DataTree(root), ("a", "b"), (3, 4), {}, done)
+    with pytest.raises(SpecError, match=r"two of a/b, a_b would share one"):
+        check(selection)
+    check(replace(selection, tree=xr.DataTree(root.assign_coords(split=["a/b", "c"]))))
 
 
 def test_trajectories_are_lines_at_the_checkpoints_own_losses(tmp_path):
