@@ -65,10 +65,7 @@ def surface(view: View) -> str:
             "yaxis": scene.axis(view, vertical),
             "zaxis": {"title": {"text": "loss"}},
             "aspectratio": {"x": 1, "y": 1, "z": 0.7},
-            "camera": {
-                "eye": {"x": -0.9, "y": -1.4, "z": 0.95},
-                "center": {"x": 0, "y": 0, "z": -0.14},
-            },
+            "camera": scene.camera(view, chosen[_start(view, chosen)]),
         },
     )
     return json.dumps(

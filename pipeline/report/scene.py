@@ -68,6 +68,15 @@ def place(view: View, name: str, coordinates: Floats) -> Floats:
     return np.asarray(np.where(magnitudes > 0, magnitudes, np.nan), dtype=np.float64)
 
 
+def camera(view: View, layer: Layer) -> Mapping[str, object]:
+    """The reader's eye, over the corner where the surface is lowest and so hides least."""
+    upright = layer.field.transpose(*view.axes).values
+    heights = np.nan_to_num(np.clip(upright[[0, 0, -1, -1], [0, -1, 0, -1]], *bounds(layer)))
+    right, back = divmod(int(np.argmin(heights)), 2)
+    eye = {"x": 0.9 if right else -0.9, "y": 1.4 if back else -1.4, "z": 1.05}
+    return {"eye": eye, "center": {"x": 0, "y": 0, "z": -0.14}}
+
+
 def pin(view: View, layer: Layer) -> list[go.Scatter3d]:
     """The minimum, a little above the surface on a pin that is seen from every side."""
     mark = view.mark(layer.key)
@@ -115,59 +124,103 @@ def runs(view: View, layer: Layer) -> list[go.Scatter3d]:
     return [
         trace
         for number, run in enumerate(view.runs)
+        if bool(run.inside.any())
         for trace in _run(view, layer, run, style.run_style(number)[0])
     ]
 
 
 def _run(view: View, layer: Layer, run: Run, colour: str) -> list[go.Scatter3d]:
-    name = html.escape(style.short(run.name))
-    traces = []
-    if not run.single:
-        spans = {axis: float(np.ptp(view.full[axis].values)) for axis in view.axes}
-        steps = [np.abs(np.diff(run.at[axis])) / spans[axis] for axis in view.axes]
-        pieces = np.ceil(PIECES_ACROSS * np.max(steps, axis=0)).clip(1, PIECES_ACROSS)
-        grids = {axis: layer.field[axis].values for axis in view.axes}
-        line = {
-            axis: between(grids[axis], run.at[axis], pieces.astype(np.int64), axis in view.logs)
-            for axis in view.axes
-        }
-        for shade, width in (("white", 9), (colour, 5)):
-            traces.append(
-                go.Scatter3d(
-                    **_at(view, layer, line),
-                    mode="lines",
-                    line={"color": shade, "width": width},
-                    legendgroup=name,
-                    showlegend=False,
-                    hoverinfo="skip",
-                )
-            )
+    group = {"legendgroup": run.name, "name": html.escape(style.short(run.name))}
+    if run.single:
+        return _model(view, layer, run, colour, group)
+    line = _pieces(view, layer, run)
+    # Each stands a little above the one before, or they would flicker through each other.
+    casing, stroke = (_at(view, layer, line, LIFT * height) for height in (1.0, 1.25))
+    dots = _at(view, layer, run.at, 1.8 * LIFT)
     size = len(run.checkpoints)
-    ends = ["square-open"] * (size > 1) + ["circle"] * (size - 2) + ["square"]
-    sizes = [7] * (size > 1) + [3.5] * (size - 2) + [7]
-    traces.append(
+    faces = ["white", *[colour] * (size - 1)]
+    edges = [colour, *["white"] * (size - 1)]
+    return [
         go.Scatter3d(
-            **_at(view, layer, {axis: run.at[axis] for axis in view.axes}),
-            mode="markers+text" if run.single else "markers",
-            marker={"symbol": ends, "size": sizes, "color": colour},
-            text=[name] if run.single else None,
+            **casing,
+            **group,
+            mode="lines",
+            line={"color": "white", "width": 10},
+            showlegend=False,
+            hoverinfo="skip",
+        ),
+        go.Scatter3d(
+            **stroke, **group, mode="lines", line={"color": colour, "width": 5}, hoverinfo="skip"
+        ),
+        go.Scatter3d(
+            **dots,
+            **group,
+            mode="markers",
+            marker={
+                "symbol": ["square", *["circle"] * (size - 2), "square"],
+                "size": [6, *[4.2] * (size - 2), 6],
+                "color": faces,
+                "line": {"color": edges, "width": 1},
+            },
             hovertext=[_hover(view, run, i) for i in range(size)],
             hovertemplate="%{hovertext}<extra></extra>",
-            legendgroup=name,
-            name=name,
-            showlegend=True,
-        )
-    )
-    return traces
+            showlegend=False,
+        ),
+    ]
 
 
-def _at(view: View, layer: Layer, line: Mapping[str, Floats]) -> dict[str, Floats]:
-    """x, y and z of places, floating above the layer; NaN beyond its grid."""
+def _model(
+    view: View, layer: Layer, run: Run, colour: str, group: Mapping[str, str]
+) -> list[go.Scatter3d]:
+    foot = _at(view, layer, run.at, 0.0)
+    head = _at(view, layer, run.at, PIN / 2)
+    stem = {key: np.concatenate([foot[key], head[key]]) for key in foot}
+    return [
+        go.Scatter3d(
+            **stem,
+            **group,
+            mode="lines",
+            line={"color": colour, "width": 4},
+            showlegend=False,
+            hoverinfo="skip",
+        ),
+        go.Scatter3d(
+            **head,
+            **group,
+            mode="markers+text",
+            marker={
+                "symbol": "square",
+                "size": 6,
+                "color": colour,
+                "line": {"color": "white", "width": 1},
+            },
+            text=[group["name"]],
+            textposition="top center",
+            hovertext=[_hover(view, run, 0)],
+            hovertemplate="%{hovertext}<extra></extra>",
+        ),
+    ]
+
+
+def _pieces(view: View, layer: Layer, run: Run) -> dict[str, Floats]:
+    """The run's line, cut into pieces short enough to follow the surface."""
+    spans = {axis: float(np.ptp(view.full[axis].values)) for axis in view.axes}
+    steps = [np.abs(np.diff(run.at[axis])) / spans[axis] for axis in view.axes]
+    pieces = np.ceil(PIECES_ACROSS * np.max(steps, axis=0)).clip(1, PIECES_ACROSS).astype(np.int64)
+    grids = {axis: layer.field[axis].values for axis in view.axes}
+    return {
+        axis: between(grids[axis], run.at[axis], pieces, axis in view.logs) for axis in view.axes
+    }
+
+
+def _at(view: View, layer: Layer, line: Mapping[str, Floats], lift: float) -> dict[str, Floats]:
+    """x, y and z of places, a share `lift` of its height above the layer; NaN beyond its grid."""
     low, high = bounds(layer)
     upright = layer.field.transpose(*view.axes)
-    heights = np.clip(interpolated(upright, line, view.logs), low, high)
+    shown = {name: line[name] for name in view.axes}
+    heights = np.clip(interpolated(upright, shown, view.logs), low, high)
     x, y = (place(view, name, line[name]) for name in view.axes)
-    return {"x": x, "y": y, "z": heights + LIFT * (high - low)}
+    return {"x": x, "y": y, "z": heights + lift * (high - low)}
 
 
 def _hover(view: View, run: Run, i: int) -> str:

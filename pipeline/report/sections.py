@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import xarray as xr
 
-from pipeline.report.runs import Run
+from pipeline.report.runs import Floats, Run
 from pipeline.report.style import number
 from pipeline.report.summary import Line, Pairs, Table, told, with_spread
 from pipeline.report.view import View
@@ -19,26 +19,26 @@ def runs(view: View) -> list[Table]:
     columns = [
         "checkpoints",
         "outside the grid",
-        "explained, first",
-        "last",
-        "distance outside, first",
-        "last",
-        *(f"last loss on {split}" for split in view.splits),
-        *(f"surface there, {split}" for split in view.splits),
+        "explained fraction",
+        "distance from the section",
+        *(f"own loss on {split}" for split in view.splits),
     ]
     lines = [Line("", run.name, _cells(view, run)) for run in view.runs]
-    return [Table("runs projected into the section", columns, lines, head="run")]
+    title = "runs projected into the section, first → last checkpoint"
+    return [Table(title, columns, lines, head="run")]
 
 
 def _cells(view: View, run: Run) -> list[str]:
+    along = [run.explained, run.distance, *(run.own[split] for split in view.splits)]
     return [
         f"{len(run.checkpoints):,}",
         f"{int(np.count_nonzero(~run.inside)):,}",
-        *(number(float(run.explained[end])) for end in (0, -1)),
-        *(number(float(run.distance[end])) for end in (0, -1)),
-        *(number(float(run.own[split][-1])) for split in view.splits),
-        *(number(float(run.surface[split][-1])) for split in view.splits),
+        *(" → ".join(number(float(value)) for value in _ends(values)) for values in along),
     ]
+
+
+def _ends(values: Floats) -> Floats:
+    return values if values.size == 1 else values[[0, -1]]
 
 
 def directions(scan: xr.DataTree) -> list[Table]:

@@ -16,6 +16,8 @@ from pipeline.report.runs import Floats
 from pipeline.report.view import View
 
 MANY = 60
+LAYER = 2.4
+"""Above contour lines, below the panel's frame, which white casings would cut."""
 _SAMPLES = 200
 
 
@@ -29,8 +31,8 @@ def put_runs(axes: Axes, view: View, horizontal: str, vertical: str) -> None:
             colour, line = style.run_style(number)
             x, y = run.at[horizontal], run.at[vertical]
             if not run.single:
-                axes.plot(x, y, color="white", lw=3.6, zorder=4, solid_joinstyle="round")
-                axes.plot(x, y, linestyle=line, color=colour, lw=1.5, zorder=4)
+                axes.plot(x, y, color="white", lw=3.6, zorder=LAYER, solid_joinstyle="round")
+                axes.plot(x, y, linestyle=line, color=colour, lw=1.5, zorder=LAYER)
                 put_dots(axes, x, y, colour)
             put_ends(axes, x, y, colour)
 
@@ -47,7 +49,7 @@ def put_dots(axes: Axes, x: Floats, y: Floats, colour: str) -> None:
         markerfacecolor=colour,
         markeredgecolor="white",
         markeredgewidth=0.3 if many else 0.6,
-        zorder=4.1,
+        zorder=LAYER,
     )
 
 
@@ -66,7 +68,7 @@ def put_ends(axes: Axes, x: Floats, y: Floats, colour: str) -> None:
             markerfacecolor=face,
             markeredgecolor=edge,
             markeredgewidth=width,
-            zorder=4.2,
+            zorder=LAYER,
         )
 
 
