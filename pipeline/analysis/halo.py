@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
 from typing import Any
 
 import dask.array as da
@@ -51,16 +52,20 @@ def over_surroundings(
 
 
 def pieces(shape: Sequence[int]) -> Iterator[tuple[slice, ...]]:
-    """Cuts of a block of this shape, without its halo, across its longest axis.
+    """Cuts of a block of this shape, without its halo, into compact pieces of up to SLAB points.
 
-    Of about SLAB points each, so that a block of any size needs but small temporaries.
+    So a block of any size needs but small temporaries, and a piece's own halo is thin.
     """
-    longest = int(np.argmax(shape))
-    rows = max(1, SLAB * shape[longest] // math.prod(shape))
-    for lo in range(0, shape[longest], rows):
-        cut = [slice(0, n) for n in shape]
-        cut[longest] = slice(lo, min(lo + rows, shape[longest]))
-        yield tuple(cut)
+    lengths = list(shape)
+    while math.prod(lengths) > SLAB:
+        longest = lengths.index(max(lengths))
+        lengths[longest] = -(-lengths[longest] // 2)
+    starts = [range(0, n, length) for n, length in zip(shape, lengths, strict=True)]
+    for corner in product(*starts):
+        yield tuple(
+            slice(lo, min(lo + length, n))
+            for lo, length, n in zip(corner, lengths, shape, strict=True)
+        )
 
 
 def widened(cut: slice) -> slice:

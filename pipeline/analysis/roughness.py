@@ -9,7 +9,7 @@ infinity are left out, and so are those whose range is no more than rounding: th
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 from typing import Any, Self
 
@@ -37,12 +37,18 @@ class Lines:
 
     @classmethod
     def of(cls, values: npt.NDArray[Any], axis: int) -> Self:
-        """The stretches of the lines along an axis of an array."""
-        rows = max(1, SLAB * values.shape[axis] // values.size)
-        cuts = [slice(lo, lo + rows) for lo in range(0, values.shape[axis], rows)]
-        before = (slice(None),) * axis
-        short = [cls._short(values[(*before, cut)].astype(np.float64), axis) for cut in cuts]
-        return cls.joined(short, axis)
+        """The stretches of the lines along an axis of an array of two dimensions or more."""
+        others = [k for k in range(values.ndim) if k != axis]
+        across = max(others, key=lambda k: values.shape[k])
+        n = values.shape[across]
+        side_by_side = max(1, SLAB * n // values.size)
+        before = (slice(None),) * across
+        parts = [
+            cls._short(values[(*before, slice(lo, lo + side_by_side))].astype(np.float64), axis)
+            for lo in range(0, n, side_by_side)
+        ]
+        columns = ([getattr(part, each.name) for part in parts] for each in fields(cls))
+        return cls(*(np.concatenate(column, across) for column in columns))
 
     @classmethod
     def _short(cls, values: Floats, axis: int) -> Self:
