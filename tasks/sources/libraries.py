@@ -100,28 +100,30 @@ def huggingface_rows(dataset: Any, source: HuggingFaceSource, what: str) -> Rows
     if not len(dataset):
         raise SpecError(f"{what}: holds no samples; expected at least one")
 
-    def column(name: str, index: Tensor | None) -> Tensor:
+    as_inputs = partial(_picture, side=source.side, grey=source.grey)
+
+    def column(name: str, index: Tensor | None, read: Callable[[object, str], Tensor]) -> Tensor:
         rows = dataset if index is None else dataset.select(index.tolist())
-        return _column(rows, name, source, f"{what}: column {name!r}")
+        return _column(rows, name, read, f"{what}: column {name!r}")
 
     def take(index: Tensor | None) -> Split:
-        second = None if targets is None else column(targets, index)
-        return split_of(column(inputs, index), second, what)
+        # A picture as a target is a map of classes: its numbers stay as they are.
+        second = None if targets is None else column(targets, index, as_tensor)
+        return split_of(column(inputs, index, as_inputs), second, what)
 
-    return Rows(len(dataset), take, lambda: column(targets or inputs, None))
+    return Rows(len(dataset), take, lambda: column(targets or inputs, None, as_tensor))
 
 
-def _column(rows: Any, name: str, source: HuggingFaceSource, what: str) -> Tensor:  # noqa: ANN401
+def _column(
+    rows: Any,  # noqa: ANN401 - a datasets.Dataset
+    name: str,
+    read: Callable[[object, str], Tensor],
+    what: str,
+) -> Tensor:
     feature = rows.features[name]
     if type(feature).__name__ == "Image":
-        images = (
-            (
-                f"{what}, row {row}",
-                _picture(value, f"{what}, row {row}", side=source.side, grey=source.grey),
-            )
-            for row, value in enumerate(rows[name])
-        )
-        return stacked(images, len(rows))
+        named = ((f"{what}, row {row}", value) for row, value in enumerate(rows[name]))
+        return stacked(((where, read(value, where)) for where, value in named), len(rows))
     # Left to itself the format makes every float a float32 and every whole number an int64.
     while hasattr(feature, "feature"):
         feature = feature.feature

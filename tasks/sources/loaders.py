@@ -53,7 +53,7 @@ def as_split(value: object, what: str) -> Split:
 def as_rows(value: object, what: str, to_tensor: ToTensor | None = None) -> Rows:
     """As `as_split`, but samples of a map-style Dataset are read only when they are taken.
 
-    `to_tensor` makes a tensor of what a sample holds; by default numbers, arrays and images.
+    `to_tensor` makes a tensor of a sample's inputs; by default of numbers, arrays and images.
     """
     if isinstance(value, Split):
         return tensor_rows(value.inputs, value.targets, what)
@@ -165,7 +165,8 @@ def _gathered(
             first, second = _entries(item, where)
             inputs.add(to_tensor(first, where), batched)
             if second is not None:
-                targets.add(to_tensor(second, f"{where}, targets"), batched)
+                # A picture as a target is a map of classes: its numbers stay as they are.
+                targets.add(as_tensor(second, f"{where}, targets"), batched)
             if endless and _too_much(inputs):
                 raise SpecError(
                     f"{what}: has no length and gave {inputs.count:,} samples without an end; "

@@ -25,6 +25,9 @@ class Spec(Parameters):
     data: DataParameters
 
 
+KINDS = {"BuiltIn", "File", "Array", "Folder", "Torchvision", "HuggingFace", "Factory", "Splits"}
+
+
 def read(text, base, wanted=("train", "test"), seed=0):
     return read_splits(Spec(data=yaml.safe_load(text)).data, wanted, base, seed)
 
@@ -121,6 +124,18 @@ def test_validating_a_spec_imports_no_torch():
         "sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_json_schema_tells_every_form():
+    schema = Spec.model_json_schema()
+    forms = schema["properties"]["data"]["anyOf"]
+    assert {"enum": ["digits", "mnist-subset"], "type": "string"} in forms
+    named = {form["$ref"].rpartition("/")[2] for form in forms if "$ref" in form}
+    assert named == {f"{kind}Data" for kind in KINDS}
+    splits = schema["$defs"]["SplitsData"]["additionalProperties"]["anyOf"]
+    assert {form["$ref"].rpartition("/")[2] for form in splits} == {
+        f"{kind}Source" for kind in KINDS - {"BuiltIn", "Splits"}
+    }
 
 
 # Files.

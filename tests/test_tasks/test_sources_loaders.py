@@ -122,6 +122,15 @@ def test_images_of_pillow_become_arrays_of_channels():
     torch.testing.assert_close(split.inputs[0, 0], torch.full((2, 4), 51 / 255))
 
 
+def test_a_picture_as_a_target_keeps_its_numbers():
+    classes = np.array([[0, 2, 255], [1, 1, 0]], dtype=np.uint8)
+    mask = Image.fromarray(classes)
+    mask.putpalette([7] * 768)
+    split = as_split([(Image.new("RGB", (3, 2)), mask)], "data")
+    assert split.targets.dtype == torch.int64
+    assert split.targets[0].tolist() == classes.tolist()
+
+
 def lengths(*shapes):
     return [(torch.zeros(shape), 0) for shape in shapes]
 
