@@ -59,7 +59,7 @@ def elsewhere(value, tmp_path, code):
     """What `code` prints of `value` in a process that cannot import from the user's folder."""
     file = tmp_path / "value.pickle"
     file.write_bytes(cloudpickle.dumps(value))
-    program = f"import pickle, torch; v = pickle.load(open({str(file)!r}, 'rb')); {code}"
+    program = f"import pickle; v = pickle.load(open({str(file)!r}, 'rb')); {code}"
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, cwd="/", check=False
     )
@@ -71,7 +71,9 @@ def elsewhere(value, tmp_path, code):
 def test_a_model_reaches_a_process_that_does_not_have_its_files(base, tmp_path, reference):
     torch.manual_seed(0)
     model = call(reference, base, "model", {"width": 4, "depth": 2})
-    printed = elsewhere(model, tmp_path, "print(float(v(torch.ones(4)).sum().detach()))")
+    printed = elsewhere(
+        model, tmp_path, "import torch; print(float(v(torch.ones(4)).sum().detach()))"
+    )
     assert float(printed) == pytest.approx(float(model(torch.ones(4)).sum().detach()), rel=1e-6)
     assert str(base) not in sys.path
 
