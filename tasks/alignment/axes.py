@@ -205,6 +205,14 @@ def arrangement(axis: Axis, orders: Mapping[Axis, Tensor]) -> Tensor:
     return places
 
 
+def leaves(axis: Axis) -> Iterator[Axis]:
+    """The leaves of an axis, each as often as it occurs."""
+    if axis.form == "leaf":
+        yield axis.root
+    for part in axis.parts:
+        yield from leaves(part)
+
+
 def occurrences(axis: Axis) -> Iterator[tuple[Axis, Tensor]]:
     """Each leaf with its places on the axis, (n, m): in row i all places that belong to unit i."""
     if axis.form == "leaf":

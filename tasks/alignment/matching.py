@@ -13,7 +13,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
-from tasks.alignment.axes import Axis, arrangement, occurrences
+from tasks.alignment.axes import Axis, arrangement, leaves, occurrences
 from tasks.alignment.calls import Axes
 
 Orders: TypeAlias = dict[Axis, Tensor]
@@ -26,7 +26,7 @@ _GAIN = 1e-12
 def permuted(tensor: Tensor, axes: Axes, orders: Mapping[Axis, Tensor]) -> Tensor:
     """The tensor with the units of every axis in these orders; exact copies of its values."""
     for dim, axis in enumerate(axes):
-        if any(leaf in orders for leaf, _ in occurrences(axis)):
+        if any(leaf in orders for leaf in leaves(axis)):
             tensor = tensor.index_select(dim, arrangement(axis, orders))
     return tensor
 
@@ -85,7 +85,7 @@ class WeightMatching:
 
     def _step(self, group: Axis, orders: Orders) -> Tensor | None:
         """A better order of one group, the others as they are; None if none was found."""
-        names = {place.name for place in self._places[group]}
+        names = dict.fromkeys(place.name for place in self._places[group])
         now = {name: permuted(self._other[name], self._axes[name], orders) for name in names}
         back = torch.argsort(orders[group])
         similarity = torch.zeros(group.size, group.size, dtype=torch.float64)

@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils import _pytree as pytree
 
 from schemas.errors import SpecError
-from tasks.alignment.axes import Axis, fix, occurrences
+from tasks.alignment.axes import Axis, fix, leaves
 from tasks.alignment.calls import POSITION, Axes, Call, Operand, Rule, Unsupported
 from tasks.alignment.layer_rules import LAYER_RULES
 from tasks.alignment.shape_rules import SHAPE_RULES, elementwise
@@ -40,7 +40,7 @@ class Symmetry:
         found: dict[str, list[str]] = {}
         for name, axes in self.axes.items():
             for dim, axis in enumerate(axes):
-                for why in {leaf.fixed for leaf, _ in occurrences(axis) if leaf.size > 1}:
+                for why in dict.fromkeys(leaf.fixed for leaf in leaves(axis) if leaf.size > 1):
                     if why not in (None, POSITION):
                         found.setdefault(str(why), []).append(f"{name}[{dim}]")
         return found
@@ -51,7 +51,7 @@ class Symmetry:
             f"{name}[{dim}]"
             for name, axes in self.axes.items()
             for dim, axis in enumerate(axes)
-            if any(leaf is group for leaf, _ in occurrences(axis))
+            if any(leaf is group for leaf in leaves(axis))
         ]
 
 
@@ -79,7 +79,7 @@ def symmetry_of(module: nn.Module, tensors: Mapping[str, Tensor], inputs: Tensor
         leaf: None
         for own in axes.values()
         for axis in own
-        for leaf, _ in occurrences(axis)
+        for leaf in leaves(axis)
         if leaf.fixed is None and leaf.size > 1
     }
     return Symmetry(axes, tuple(groups))
