@@ -46,6 +46,11 @@ def read_splits(
     counted = list(data.samples) if isinstance(data.samples, Mapping) else []
     offered = _offered(data, [*needed, *counted], base, seed, what)
     for name in needed:
+        if name not in offered and name not in wanted:
+            raise SpecError(
+                f"{what}.normalise: standard needs the split {name}; {what} has {listing(offered)}; "
+                "give mean and std"
+            )
         if name not in offered:
             raise SpecError(_lacking(name, offered, data, what))
     for name in counted:

@@ -336,6 +336,10 @@ def test_normalisation_that_does_not_fit_is_refused(base):
     assert "have 3 channels (dimension 1) and mean has 2 numbers" in line(text, base, ("train",))
     text = "{inputs: ids.npy, normalise: standard}"
     assert "data.normalise: the inputs of train are token ids" in line(text, base, ("train",))
+    text = "{test: {file: test.npz}, normalise: standard}"
+    assert "data.normalise: standard needs the split train; data has test" in line(
+        text, base, ("test",)
+    )
     np.savez(base / "nan.npz", x=np.array([[0.0], [np.nan]]), y=np.zeros(2))
     text = "{file: nan.npz, normalise: standard}"
     assert "the inputs of train hold NaN" in line(text, base, ("train",))
