@@ -349,6 +349,13 @@ def test_whatever_decides_the_bends_misses_the_cache(tmp_path):
     assert trains_anew(frozen, ends, asked, cache=tmp_path)
 
 
+def test_ends_of_the_same_losses_are_told_apart_in_the_cache(tmp_path):
+    asked = settings(steps=3)
+    for ends in (VALLEY_ENDS, VALLEY_ENDS[::-1]):
+        assert trains_anew(risk(Valley()), ends, asked, cache=tmp_path)
+        assert not trains_anew(risk(Valley()), ends, asked, cache=tmp_path)
+
+
 def test_a_module_or_loss_that_computes_something_else_misses_the_cache(tmp_path):
     objective, ends = normalised()
     trained(objective, ends, SHORT, cache=tmp_path)
