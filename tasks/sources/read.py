@@ -48,8 +48,8 @@ def read_splits(
     for name in needed:
         if name not in offered and name not in wanted:
             raise SpecError(
-                f"{what}.normalise: standard needs the split {name}; {what} has {listing(offered)}; "
-                "give mean and std"
+                f"{what}.normalise: standard needs the split {name}; {what} has "
+                f"{listing(offered)}; give mean and std"
             )
         if name not in offered:
             raise SpecError(_lacking(name, offered, data, what))
