@@ -22,7 +22,8 @@ from pipeline.report.view import View, kept
 
 MOST_TICKS = 8
 LONGEST_TICK = 14
-DASHED: LineStyleType = (0, (4, 2))
+DOTTED: LineStyleType = (0, (1, 1.3))
+WIDE_RATIO = 20
 
 
 def the_runs(view: View) -> Picture:
@@ -47,7 +48,7 @@ def the_runs(view: View) -> Picture:
         title="The runs",
         caption=style.sentences(
             f"Mean loss{view.units('loss')} of each checkpoint itself, solid, and of the surface "
-            "at its projection, dashed, interpolated linearly on the grid. They differ by what "
+            "at its projection, dotted, interpolated linearly on the grid. They differ by what "
             "lies outside the section.",
             *(_gap_words(view, split) for split in view.splits),
             _no_surface_words(view),
@@ -96,7 +97,7 @@ def draw_losses(axes: Axes, view: View, places: Sequence[Floats], split: str) ->
     _curves(axes, view, places, own)
     known = np.concatenate([values for run in view.runs for values in (own(run), surface(run))])
     known = known[np.isfinite(known)]
-    if known.size and known.min() > 0 and known.max() >= style.WIDE_RATIO * known.min():
+    if known.size and known.min() > 0 and known.max() >= WIDE_RATIO * known.min():
         axes.set_yscale("log")
     axes.set_ylabel(style.plain(f"loss on {split}{view.units('loss')}"))
 
@@ -149,7 +150,7 @@ def _curves(
         axes.plot(
             place,
             values(run),
-            linestyle=DASHED if hollow else line,
+            linestyle=DOTTED if hollow else line,
             color=colour,
             lw=1.2 if hollow else 1.6,
             marker="o" if dotted else "",
@@ -162,7 +163,7 @@ def _curves(
 def _handles(view: View) -> list[Line2D]:
     kinds: list[tuple[LineStyleType, str, str]] = [
         ("-", style.INK, "loss of the checkpoint itself"),
-        (DASHED, "white", "the surface at its projection"),
+        (DOTTED, "white", "the surface at its projection"),
     ]
     named = [
         Line2D([], [], color=colour, linestyle=line, marker="o", markersize=4,

@@ -127,7 +127,7 @@ def _cut_picture(
             words,
             "Cross-hairs run through that point; marks are the minima, projected onto the cut.",
             runs_words(view),
-            "They are drawn in every panel, however far from its cut." if view.runs else "",
+            "The runs are drawn in every panel, however far from its cut." if view.runs else "",
             view.reduced_words(MOST_PER_AXIS),
             scale.words,
             style.grey_words(fields),

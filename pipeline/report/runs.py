@@ -81,7 +81,7 @@ def read_runs(
     losses = dict(zip(map(str, own[SPLIT].values), own.values.astype(np.float64), strict=True))
     splits = [str(split) for split in loss[SPLIT].values]
     unknown = np.full(on_grid.shape, np.nan)
-    names = found["run"].values.astype(str)
+    names = np.array([str(value) for value in found["run"].values])
     return tuple(
         Run(
             name=str(name),

@@ -36,8 +36,8 @@ SPLIT_STYLES = (
     ("D", "#c77700", 12.0),
     ("^", "#7a3fd0", 13.0),
 )
-# Okabe and Ito's colours for every eye, without those that the splits resemble.
-RUN_COLOURS = ("#000000", "#e69f00", "#cc79a7", "#56b4e9", "#009e73", "#f0e442")
+# Okabe and Ito's colours for every eye, without those that the splits resemble, and a brown.
+RUN_COLOURS = ("#000000", "#e69f00", "#cc79a7", "#56b4e9", "#009e73", "#8c510a")
 LINE_STYLES: tuple[LineStyleType, ...] = ("-", "--", "-.", ":")
 
 TICKS = 7

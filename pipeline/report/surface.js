@@ -23,12 +23,24 @@
     return layout;
   };
 
+  // On dark paper black lines and their white casings change places.
+  const swapped = { "#000000": "white", white: "#000000" };
+  const turned = (colour) => (Array.isArray(colour) ? colour.map(turned) : swapped[colour] || colour);
+  const worn = (trace) => {
+    if (!dark.matches || !trace.legendgroup) return {};
+    const { line, marker } = trace;
+    return {
+      ...(line && { line: { ...line, color: turned(line.color) } }),
+      ...(marker && { marker: { ...marker, color: turned(marker.color), line: { ...marker.line, color: turned(marker.line.color) } } }),
+    };
+  };
+
   // What the reader took away in the legend stays away when another surface is chosen.
   const draw = () => {
     const away = new Set((stage.data || []).flatMap((trace) =>
       (trace.visible === "legendonly" && trace.legendgroup ? [trace.legendgroup] : [])));
     const traces = figure.data.map((trace, i) => ({
-      ...trace, visible: owners[i] === chosen && (away.has(trace.legendgroup) ? "legendonly" : true),
+      ...trace, ...worn(trace), visible: owners[i] === chosen && (away.has(trace.legendgroup) ? "legendonly" : true),
     }));
     window.Plotly.react(stage, traces, themed(), { displaylogo: false, responsive: true });
     bar.querySelectorAll("button").forEach((button, i) =>
