@@ -10,6 +10,7 @@ Shape legend: N = samples, B = samples of a block, n = numbers in the chosen par
 from __future__ import annotations
 
 import copy
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -95,12 +96,13 @@ def extreme_eigenpairs(
     names: Sequence[str],
     k_top: int,
     k_bottom: int,
-    found: Callable[[int], None] = lambda _done: None,
+    multiplied: Callable[[int], None] = lambda _products: None,
 ) -> Eigenpairs:
     """The greatest and the least eigenvalues of the Hessian by the parameters `names`.
 
     First the `k_top` greatest, from the greatest down, then the `k_bottom` least, from the least
-    up. Each vector's entry of greatest magnitude is positive. `found` is told how many there are.
+    up. Each vector's entry of greatest magnitude is positive. `multiplied` is told the number of
+    Hessian products so far.
 
     Raises:
         SpecError: no such split, fewer than k_top + k_bottom numbers, or a Hessian that is not
@@ -114,10 +116,15 @@ def extreme_eigenpairs(
             f"at most {size} in all"
         )
     product = hessian_product(objective, split, origin, names)
+    products = itertools.count(1)
+
+    def counted(vector: Floats) -> Floats:
+        image = product(vector)
+        multiplied(next(products))
+        return image
+
     try:
-        values, vectors = end_eigenpairs(
-            product, size, TOLERANCE[torch.float64], k_top, k_bottom, found
-        )
+        values, vectors = end_eigenpairs(counted, size, TOLERANCE[torch.float64], k_top, k_bottom)
     except NotFiniteError:
         raise _not_finite("Hessian", split) from None
     named = [_named(torch.from_numpy(vector), origin, names) for vector in vectors]

@@ -23,6 +23,7 @@ TOLERANCE = {torch.float32: 1e-6, torch.float64: 1e-9}
 """Bound on the residual of an eigenvector relative to the spread of the spectrum, by dtype."""
 BASIS = 64
 """Vectors of the Krylov basis."""
+_NARROW = 24
 _MOST_RESTARTS = 100
 _ROUGH = 1e-2
 
@@ -60,18 +61,13 @@ def extreme_eigenvalues(
 
 
 def end_eigenpairs(
-    product: Callable[[Floats], Floats],
-    n: int,
-    tolerance: float,
-    top: int,
-    bottom: int,
-    found: Callable[[int], None] = lambda _done: None,
+    product: Callable[[Floats], Floats], n: int, tolerance: float, top: int, bottom: int
 ) -> tuple[Floats, Floats]:
     """The `top` greatest and `bottom` least eigenvalues of a symmetric matrix, with eigenvectors.
 
-    The matrix is that of `extreme_eigenvalues`. Pairs are found one at a time, each by Lanczos on
-    the matrix projected beside the vectors already found: so an eigenvalue is found as often as it
-    occurs, which a single Krylov space need not do. `found` is told how many there are.
+    The matrix is that of `extreme_eigenvalues`. Of a multiple eigenvalue a Krylov space holds a
+    single vector, so each end is searched again beside the vectors found, until nothing there
+    belongs among them. Tolerances are relative to the eigenvalue of greatest magnitude.
 
     Returns:
         Values (top + bottom,), first the greatest from the greatest down, then the least from the
@@ -86,58 +82,72 @@ def end_eigenpairs(
     if top + bottom > n:
         raise ValueError(f"{top} + {bottom} eigenpairs of a matrix of {n} rows")
     finite = _finite(product)
-    if n <= DENSE:
+    if n <= max(DENSE, 4 * (top + bottom)):
         values, columns = np.linalg.eigh(_whole(finite, n))
-        order = [*range(n - 1, n - 1 - top, -1), *range(bottom)]
-        found(top + bottom)
-        return values[order], np.stack([_signed(columns[:, index]) for index in order])
-    try:
-        values, vectors = _deflated(finite, n, tolerance, top, bottom, found)
-    except ArpackNoConvergence:
-        raise WorkError(
-            f"no convergence in {_MOST_RESTARTS} restarts of Lanczos for the {top} greatest and "
-            f"{bottom} least eigenvalues of the Hessian; ask for fewer"
-        ) from None
-    # Eigenvalues nearer to each other than the tolerance may come out of order.
-    order = [*np.argsort(-values[:top]), *(top + np.argsort(values[top:]))]
-    return values[order], np.stack([_signed(vectors[index]) for index in order])
+        rows = columns.T
+    else:
+        try:
+            values, rows = _ends(finite, n, tolerance, top, bottom)
+        except ArpackNoConvergence:
+            raise WorkError(
+                f"no convergence in {_MOST_RESTARTS} restarts of Lanczos for the {top} greatest "
+                f"and {bottom} least eigenvalues of the Hessian; ask for fewer"
+            ) from None
+    order = np.argsort(values)
+    chosen = [*order[::-1][:top], *order[:bottom]]
+    return values[chosen], np.stack([_signed(rows[index]) for index in chosen])
 
 
-def _deflated(
-    product: Callable[[Floats], Floats],
-    n: int,
-    tolerance: float,
-    top: int,
-    bottom: int,
-    found: Callable[[int], None],
-) -> tuple[Floats, list[Floats]]:
-    least, greatest = _both_ends(product, n, _ROUGH)
-    # Shifted so far that what is sought is never near zero, where the vectors found are, nor is
-    # ARPACK's tolerance, which is relative to it.
-    size = max(greatest - least, abs(greatest), abs(least))
-    values: list[float] = []
-    vectors: list[Floats] = []
+def _ends(
+    product: Callable[[Floats], Floats], n: int, tolerance: float, top: int, bottom: int
+) -> tuple[Floats, Floats]:
+    """At least the wanted pairs, in no order: values (k,) and unit vectors (k, n)."""
+    start = np.random.default_rng(0).standard_normal(n)
+    size = 1.1 * abs(_dominant(product, start, _ROUGH, _NARROW)[0])
+    if size == 0:
+        vectors = np.random.default_rng(0).standard_normal((n, top + bottom))
+        return np.zeros(top + bottom), np.linalg.qr(vectors)[0].T
+    values, rows = np.empty(0), np.empty((0, n))
+    for wanted, sign in ((top, 1.0), (bottom, -1.0)):
+        # Shifted so far that this end is the farthest from zero, where the vectors found are, and
+        # ARPACK's tolerance, which is relative to an eigenvalue, is not relative to a small one.
+        shift, before, missing = sign * 2 * size, len(rows), wanted
+        while missing:
+            more = _beside(product, rows, shift, missing, tolerance)
+            values, rows = np.append(values, _rayleigh(product, more)), np.vstack([rows, more])
+            least = np.sort(sign * values[before:])[-wanted]
+            rough = sign * _rayleigh(product, _beside(product, rows, shift, 1, _ROUGH))[0]
+            missing = int(rough > least + tolerance * size)
+    return values, rows
 
-    def beside(vector: Floats) -> Floats:
-        """Without its components along the vectors found."""
+
+def _rayleigh(product: Callable[[Floats], Floats], rows: Floats) -> Floats:
+    """Rayleigh quotients (k,) of unit vectors (k, n)."""
+    return np.array([row @ product(row) for row in rows])
+
+
+def _beside(
+    product: Callable[[Floats], Floats], found: Floats, shift: float, k: int, tolerance: float
+) -> Floats:
+    """K unit eigenvectors (k, n) of the matrix projected beside unit vectors found (m, n).
+
+    Those of the eigenvalues that the shift takes farthest from zero.
+    """
+
+    def projected(vector: Floats) -> Floats:
         for _ in range(2):  # once leaves rounding errors of the size of what is taken away
-            for other in vectors:
-                vector = vector - (other @ vector) * other
+            vector = vector - (found @ vector) @ found
         return vector
 
-    for shift in [least - size] * top + [greatest + size] * bottom:
+    def deflated(vector: Floats) -> Floats:
+        inside = projected(vector)
+        return projected(product(inside) + shift * inside)
 
-        def deflated(vector: Floats, shift: float = shift) -> Floats:
-            inside = beside(vector)
-            return beside(product(inside) - shift * inside)
-
-        start = beside(np.random.default_rng(len(vectors)).standard_normal(n))
-        vector = beside(_dominant(deflated, start, tolerance)[1])
-        vector /= np.linalg.norm(vector)
-        values.append(float(vector @ product(vector)))
-        vectors.append(vector)
-        found(len(vectors))
-    return np.array(values), vectors
+    start = projected(np.random.default_rng(len(found)).standard_normal(found.shape[1]))
+    _, rows = _arpack(deflated, start, k, tolerance, max(_NARROW, 4 * k))
+    beside = np.stack([projected(rows[index]) for index in range(k)])
+    unit: Floats = beside / np.linalg.norm(beside, axis=1, keepdims=True)
+    return unit
 
 
 def _finite(product: Callable[[Floats], Floats]) -> Callable[[Floats], Floats]:
@@ -160,30 +170,39 @@ def _both_ends(
     product: Callable[[Floats], Floats], n: int, tolerance: float
 ) -> tuple[float, float]:
     start = np.random.default_rng(0).standard_normal(n)
-    first = _dominant(product, start, tolerance)[0]
-    other = first + _dominant(lambda v: product(v) - first * v, start, tolerance)[0]
+    first = _dominant(product, start, tolerance, BASIS)[0]
+    other = first + _dominant(lambda v: product(v) - first * v, start, tolerance, BASIS)[0]
     return min(first, other), max(first, other)
 
 
 def _dominant(
-    product: Callable[[Floats], Floats], start: Floats, tolerance: float
+    product: Callable[[Floats], Floats], start: Floats, tolerance: float, basis: int
 ) -> tuple[float, Floats]:
     """The eigenvalue of greatest magnitude and an eigenvector (n,)."""
-    n = len(start)
     if not product(start).any():
         return 0.0, start  # ARPACK refuses the zero matrix
+    values, rows = _arpack(product, start, 1, tolerance, basis)
+    return float(values[0]), rows[0]
+
+
+def _arpack(
+    product: Callable[[Floats], Floats], start: Floats, k: int, tolerance: float, basis: int
+) -> tuple[Floats, Floats]:
+    """The k eigenvalues of greatest magnitude (k,), and unit eigenvectors (k, n)."""
+    n = len(start)
     operator = LinearOperator((n, n), matvec=lambda v: product(v.reshape(-1)), dtype=np.float64)
-    values, vectors = eigsh(
+    values, columns = eigsh(
         operator,
-        k=1,
+        k=k,
         which="LM",
         v0=start,
-        ncv=min(n, BASIS),
+        ncv=min(n, basis),
         tol=tolerance,
         maxiter=_MOST_RESTARTS,
         rng=np.random.default_rng(0),
     )
-    return float(values[0]), vectors[:, 0]
+    rows: Floats = columns.T
+    return values, rows
 
 
 def _signed(vector: Floats) -> Floats:

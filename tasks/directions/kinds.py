@@ -134,11 +134,11 @@ def hessian_axes(
     bottom = item.bottom
     top = count - bottom
 
-    def found(done: int) -> None:
-        context.progress("eigenvectors of the Hessian", done, count)
+    def multiplied(products: int) -> None:
+        context.progress("eigenvectors of the Hessian", 0, count, f"{products} products")
 
-    found(0)
-    pairs = extreme_eigenpairs(objective, split, context.origin, names, top, bottom, found)
+    pairs = extreme_eigenpairs(objective, split, context.origin, names, top, bottom, multiplied)
+    context.progress("eigenvectors of the Hessian", count, count)
     ranks = [("top", n) for n in range(1, top + 1)] + [("bottom", n) for n in range(1, bottom + 1)]
     facts = [
         {"eigenvalue": value, "end": end, "rank": rank, "split": split}
