@@ -7,7 +7,8 @@ any of its points is lower. Values are compared as they are stored.
 
 From a point that is not on a minimum the way leads to the lower neighbour with the steepest
 descent, (f(p) − f(q)) / |p − q| in the coordinates of the axes, the first in C order where they
-tie. A plateau that is not a minimum is left through its first exit in C order.
+tie. Points of a plateau with no lower neighbour, as far as they are connected, all go to the first
+point in C order beside them on the same plateau that has one.
 """
 
 from __future__ import annotations
@@ -156,7 +157,7 @@ def _leave_plateaus(
     leaving: npt.NDArray[np.bool_],
     first: Indices,
 ) -> None:
-    """Send plateaus that are no minima to the first point of equal value that has a way down.
+    """Send points on the level to the first point of equal value beside them with a way down.
 
     `outside` is `padded` with +inf on every point that has no lower neighbour.
     """

@@ -124,7 +124,8 @@ def _crossing(line: Floats, along: Floats, level: float) -> float:
     if not beyond.size or np.isnan(line[beyond[0]]):
         return np.nan
     k = int(beyond[0])
-    part = (level - line[k - 1]) / (line[k] - line[k - 1])
-    if not np.isfinite(part):  # from −inf
+    if line[k - 1] == -np.inf:
         return float(along[k])
+    with np.errstate(over="ignore"):
+        part = (level - line[k - 1]) / (line[k] - line[k - 1])
     return float(along[k - 1] + part * (along[k] - along[k - 1]))
