@@ -143,7 +143,7 @@ def _beside(
         inside = projected(vector)
         return projected(product(inside) + shift * inside)
 
-    start = projected(np.random.default_rng(len(found)).standard_normal(found.shape[1]))
+    start = projected(np.random.default_rng(len(found)).standard_normal((found.shape[1],)))
     _, rows = _arpack(deflated, start, k, tolerance, max(_NARROW, 4 * k))
     beside = np.stack([projected(rows[index]) for index in range(k)])
     unit: Floats = beside / np.linalg.norm(beside, axis=1, keepdims=True)

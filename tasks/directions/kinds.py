@@ -180,7 +180,13 @@ def file_axis(item: FileParameters, context: DirectionContext, where: str) -> Ma
 def _coordinates(item: _Item, context: DirectionContext, where: str) -> list[str]:
     """The item's parameters, without running statistics that stand among them."""
     names = selected(context.origin, item.parameters, where)
-    return [name for name in names if not is_statistic(name)]
+    moving = [name for name in names if not is_statistic(name)]
+    if not moving:
+        raise SpecError(
+            f"{where}.parameters: matches running statistics alone ({listing(names, 3)}), which "
+            f"kind {item.kind!r} does not move; choose parameters"
+        )
+    return moving
 
 
 def _displacement(

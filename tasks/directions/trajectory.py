@@ -57,28 +57,43 @@ def principal_components(
                 f"{Path(folder).parent} and {free / 2**30:.1f} GiB are free; set TMPDIR to a "
                 "larger disk, or give fewer checkpoints"
             )
-        rows = np.memmap(
-            Path(folder) / "displacements", dtype=np.float64, mode="w+", shape=(checkpoints, size)
-        )
-        for row, displacement in zip(rows, displacements, strict=True):
-            row[:] = displacement
+        rows = _Rows(Path(folder) / "displacements", checkpoints, size)
+        with rows.path.open("wb") as file:
+            for _, displacement in zip(range(checkpoints), displacements, strict=True):
+                displacement.tofile(file)
         weights, explained = _weights(_gram(rows), count, centred)
         vectors = np.empty((count, size))
-        for columns in _blocks(rows):
-            vectors[:, columns] = weights @ rows[:, columns]
-        del rows, row
+        for columns, block in rows.blocks():
+            vectors[:, columns] = weights @ block
     return Components(_orthonormal(vectors), explained)
 
 
-def _blocks(rows: Floats) -> Iterator[slice]:
-    width = max(1, _COLUMN_BYTES // (8 * len(rows)))
-    return (slice(low, low + width) for low in range(0, rows.shape[1], width))
+@dataclass(frozen=True)
+class _Rows:
+    """A matrix (K, n) in a file, read by blocks of columns.
+
+    Not mapped into memory: a job's limit would count what is mapped as held.
+    """
+
+    path: Path
+    count: int
+    size: int
+
+    def blocks(self) -> Iterator[tuple[slice, Floats]]:
+        """Columns, and their entries (K, columns)."""
+        width = max(1, _COLUMN_BYTES // (8 * self.count))
+        with self.path.open("rb") as file:
+            for low in range(0, self.size, width):
+                block = np.empty((self.count, min(width, self.size - low)))
+                for row, entries in enumerate(block):
+                    file.seek(8 * (row * self.size + low))
+                    entries[:] = np.fromfile(file, count=len(entries))
+                yield slice(low, low + width), block
 
 
-def _gram(rows: Floats) -> Floats:
-    products = np.zeros((len(rows), len(rows)))
-    for columns in _blocks(rows):
-        block = np.array(rows[:, columns])
+def _gram(rows: _Rows) -> Floats:
+    products = np.zeros((rows.count, rows.count))
+    for _, block in rows.blocks():
         products += block @ block.T
     return products
 

@@ -274,6 +274,9 @@ def test_running_statistics_move_between_checkpoints_and_nowhere_else():
         {"kind": "checkpoint", "to": "a", "parameters": "0.*"}, 1, origin=origin, files=files
     )
     assert "bn.running_var" not in part.directions[0]
+    for kind in ("filter", "gradient", "hessian"):
+        with pytest.raises(SpecError, match="matches running statistics alone"):
+            made({"kind": kind, "parameters": "bn.*"}, 1, origin=origin)
 
 
 BROKEN = {
