@@ -20,6 +20,7 @@ from schemas.layout import (
     DESCENT_GROUP,
     LEDGER_GROUP,
     REPLICATE,
+    SURFACE,
     ShardStatus,
 )
 
@@ -35,6 +36,10 @@ HEADLINES = {
     "transfer_regret": "Regret of the transferred minimum",
     "gap_to_global_minimum": "Above the global minimum",
     "gap_to_section_floor": "Above the floor of the section",
+    "shape_convexity": "Convex part of the surface",
+    "shape_minima": "Local minima",
+    "basin_fraction": "Basin of the origin",
+    "barrier": "Barrier along the path",
 }
 
 
@@ -91,7 +96,7 @@ def _entries(values: xr.DataArray, reference: str) -> Pairs:
 
 
 def _card_note(name: str, analysis: xr.Dataset) -> str:
-    words = ANALYSIS[name].long_name
+    words = {**ANALYSIS, **SURFACE}[name].long_name
     count = analysis.sizes[REPLICATE] if REPLICATE in analysis[name].dims else 1
     return f"{words}, mean of {count} replicates" if count > 1 else words
 
