@@ -30,7 +30,8 @@ SECTION = "section"
 AFFINE = "affine"
 PATH = "path"
 
-# Descents look at 3^z points around each one, all in memory.
+# Descents are followed in memory and look at 3^z points around each: up to three axes the number
+# of points is the limit, beyond that the number of looks.
 _AROUND = 27
 
 
@@ -76,7 +77,7 @@ def surface(dataset: xr.Dataset, frame: Frame) -> Surface:
 
 def _measured(frame: Frame, origin: Origin | None) -> Surface:
     """All that the losses tell, of a frame without held axes."""
-    most = ranks.EXACT_POINTS * _AROUND // 3 ** len(frame.axes)
+    most = min(ranks.EXACT_POINTS, ranks.EXACT_POINTS * _AROUND // 3 ** len(frame.axes))
     followed = frame.n_points <= most
     near = None if origin is None else around(frame, origin)
     known = np.full((frame.n_replicates, len(frame.splits)), np.nan) if near is None else near.loss

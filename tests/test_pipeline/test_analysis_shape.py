@@ -189,7 +189,7 @@ def test_above_the_limit_descents_are_left_out_and_said_so(monkeypatch):
         patched.setattr("pipeline.analysis.ranks.EXACT_POINTS", 500)
         found = statistics(scan(loss, [X, Y], chunks=(10, 10)), {})
     assert not [name for name in found if str(name).startswith("basin")]
-    assert found.attrs["left_out"] == "basin: the grid has more than 1,500 points"
+    assert found.attrs["left_out"] == "basin: the grid has more than 500 points"
     assert found.shape_minima.attrs["method"].startswith("points below all")
     assert float(found.shape_minima[0]) == 1
     assert float(found.shape_minima_at_edge[0]) == 0
