@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipeline.analysing import analyse
+    from pipeline.exporting import export
     from pipeline.planning import plan
     from pipeline.reading import open_scan
     from pipeline.running import run
     from pipeline.scanning import scan
     from pipeline.verifying import verify
 
-__all__ = ["analyse", "open_scan", "plan", "run", "scan", "verify"]
+__all__ = ["analyse", "export", "open_scan", "plan", "run", "scan", "verify"]
 
 _HOMES = {
     "analyse": "pipeline.analysing",
+    "export": "pipeline.exporting",
     "open_scan": "pipeline.reading",
     "plan": "pipeline.planning",
     "run": "pipeline.running",

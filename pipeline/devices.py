@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from schemas.errors import PlanError, SpecError
 from schemas.compute import Compute
+from schemas.errors import PlanError, SpecError
 
 if TYPE_CHECKING:
     from pipeline.shipping import Packed

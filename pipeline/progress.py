@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -17,7 +20,27 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from tasks.registry import Progress as Steps
+from tasks.registry import silent
+
 _LINE_SECONDS = 5.0
+
+
+@contextmanager
+def shown(display: Steps | None) -> Iterator[Steps]:
+    """The display given, or by default a bar in a terminal or a notebook, and nothing elsewhere."""
+    if display is not None:
+        yield display
+    elif Console(stderr=True).is_terminal:
+        with TerminalDisplay() as bars:
+            yield bars
+    else:
+        yield silent
+
+
+def _has_widgets() -> bool:
+    """Whether a notebook can redraw a bar."""
+    return importlib.util.find_spec("ipywidgets") is not None
 
 
 class TerminalDisplay:
@@ -31,7 +54,7 @@ class TerminalDisplay:
         self._last_line: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal:
+        if self._console.is_terminal and (not self._console.is_jupyter or _has_widgets()):
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),

@@ -13,57 +13,83 @@ import xarray as xr
 from torch import Tensor, nn
 from zarr.storage import MemoryStore
 
+from pipeline.locking import cache_of
+from pipeline.progress import shown
 from pipeline.running import run_built, scan_in_memory
 from pipeline.shipping import landscape_hash
 from pipeline.store import Location, zarr_target
 from schemas.errors import SpecError
 from schemas.scan import ScanSpec, parse_spec
-from tasks.given import given_landscape
+from tasks.given import Weights, given_landscape
 from tasks.landscape import Landscape
 from tasks.objective import SampleLoss
-from tasks.registry import Progress, silent
+from tasks.registry import Progress
 
-AxisLike: TypeAlias = tuple[float, float, int] | Sequence[float] | npt.NDArray[Any]
-DataLike: TypeAlias = Mapping[str, tuple[Tensor, Tensor]] | tuple[Tensor, Tensor]
+AxisLike: TypeAlias = (
+    tuple[float, float, int] | Sequence[float] | npt.NDArray[Any] | Mapping[str, float]
+)
+DirectionsLike: TypeAlias = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+
+_AXES: Mapping[str, AxisLike] = {"alpha": (-1, 1, 51), "beta": (-1, 1, 51)}
+_PATH_AXES: Mapping[str, AxisLike] = {"t": (0, 1, 101)}
 
 
 def scan(
     model: nn.Module,
-    data: DataLike,
+    data: object,
     *,
     loss: str | SampleLoss = "cross_entropy",
-    directions: str | Sequence[Mapping[str, Tensor]] = "filter",
+    directions: DirectionsLike | None = None,
+    path: Weights | Mapping[str, Any] | None = None,
     axes: Mapping[str, AxisLike] | None = None,
     metrics: Sequence[str] = ("loss",),
     origin: Mapping[str, Tensor] | None = None,
+    output: str | int | None = None,
+    align: bool = False,
+    batchnorm: str | Mapping[str, Any] | None = None,
+    trajectories: Mapping[str, Any] | None = None,
     workers: int = 0,
     device: str = "auto",
     dtype: str = "float32",
     store: str | Path | None = None,
     seed: int = 0,
-    display: Progress = silent,
+    display: Progress | None = None,
 ) -> xr.Dataset:
     """Scan the loss of a module over a section through its parameters.
 
+    Wherever a checkpoint is meant, give a module, a state dict or the path of a file.
+
     Args:
         model: any module; it is evaluated in eval mode and not changed.
-        data: split name → (inputs, targets), or one such pair, which is then the split `train`.
-        loss: `cross_entropy`, `mse`, or a function (outputs, targets) → losses (N,) or (N, …), one
-            for each sample or several to be averaged, such as a `torch.nn` loss with
-            `reduction="none"`.
-        directions: `random` (Gaussian), `filter` (Gaussian, filter-normalised; Li et al. 2018,
-            arXiv:1712.09913), or one mapping from parameter name to tensor for each axis.
-        axes: name → (start, stop, number) or a one-dimensional array of coordinates; by default
-            alpha and beta from −1 to 1 with 51 points each.
+        data: split name → (inputs, targets), a Dataset or a DataLoader (read once), or one of
+            these, which is then the split `train`.
+        loss: `cross_entropy`, `binary_cross_entropy`, `mse`, `mae`, `huber`, `next_token` for
+            language models, or a function (outputs, targets) → losses (N,) or (N, …), one for each
+            sample or several to be averaged, such as a `torch.nn` loss with `reduction="none"`.
+        directions: `random` (Gaussian), `filter`, `layer` or `parameter` (Gaussian, rescaled; Li
+            et al. 2018, arXiv:1712.09913), `gradient`, `hessian`; a mapping with `kind` and what
+            `cartograd tasks model` lists for it, such as `{"kind": "plane", "through": [b, c]}`;
+            a list of these; or one mapping from parameter name to tensor for each axis. `filter`
+            by default.
+        path: a checkpoint, for the straight line to it, or a mapping with `to`, `kind` (`linear`,
+            `polygon`, `bezier`) and `bends`; instead of directions.
+        axes: name → (start, stop, number), a one-dimensional array of coordinates, or
+            `{"rise": r, "num": n}`, as far as the loss rises r-fold; by default alpha and beta
+            from −1 to 1 with 51 points each, and t from 0 to 1 with 101 along a path.
         metrics: what to measure; `schemas.layout.METRICS` says what there is.
         origin: parameters at the origin of the section; by default the module's own.
+        output: the output that counts, where the model gives several: its name or number.
+        align: whether other checkpoints' hidden units are permuted to match the model's.
+        batchnorm: `stored`, `interpolated` or `reestimated`, or a mapping with `policy`.
+        trajectories: run → its checkpoints, which are projected into the section and stored in the
+            group `trajectories`; a store is needed to read them.
         workers: Ray workers; 0 evaluates in this process.
         device: `auto`, `cpu` or `cuda`.
         dtype: `float32`, `float64` or `bfloat16`.
         store: path of a Zarr store to keep, and to continue when it holds the same scan; without
             it nothing is written that outlives the call.
         seed: seed of random directions.
-        display: is told of progress.
+        display: is told of progress; by default a bar in a terminal or a notebook.
 
     Returns:
         A dataset with `loss(split, *axes)`, the other metrics and the coordinates, loaded unless
@@ -73,36 +99,49 @@ def scan(
         SpecError: an argument is wrong.
         StoreMismatch: the store holds another scan.
     """
-    named = {"alpha": (-1, 1, 51), "beta": (-1, 1, 51)} if axes is None else axes
-    landscape = given_landscape(
-        model,
-        _splits(data),
-        loss=loss,
-        directions=directions,
-        origin=origin,
-        z=len(named),
-        seed=seed,
-    )
-    spec = parse_spec(
-        {
-            "task": "given-model",
-            "parameters": {"landscape": landscape_hash(landscape)},
-            "axes": {name: _axis(name, axis) for name, axis in named.items()},
-            "splits": tuple(_splits(data)),
-            "metrics": tuple(metrics),
-            "seed": seed,
-            "compute": {"workers": workers, "device": device, "dtype": dtype},
-        },
-        "scan",
-    )
-    if store is not None:
-        return _stored(spec, Path(store), landscape, display)
-    if workers:
-        with tempfile.TemporaryDirectory() as folder:
-            return _stored(spec, Path(folder) / "scan.zarr", landscape, display).load()
-    memory = MemoryStore()
-    scan_in_memory(spec, memory, [landscape], display)
-    return _dataset(memory).load()
+    named = (_AXES if path is None else _PATH_AXES) if axes is None else axes
+    splits = _splits(data)
+    section = {
+        "path": path,
+        "output": output,
+        "align": align,
+        "batchnorm": batchnorm,
+        "trajectories": trajectories,
+    }
+    cache = None if store is None else cache_of(Path(store))
+    with shown(display) as progress:
+        landscape = given_landscape(
+            model,
+            splits,
+            loss=loss,
+            directions=directions,
+            origin=origin,
+            z=len(named),
+            seed=seed,
+            section=section,
+            cache=cache,
+            progress=progress,
+        )
+        spec = parse_spec(
+            {
+                "task": "given-model",
+                "parameters": {"landscape": landscape_hash(landscape)},
+                "axes": {name: _axis(name, axis) for name, axis in named.items()},
+                "splits": tuple(splits),
+                "metrics": tuple(metrics),
+                "seed": seed,
+                "compute": {"workers": workers, "device": device, "dtype": dtype},
+            },
+            "scan",
+        )
+        if store is not None:
+            return _stored(spec, Path(store), landscape, progress)
+        if workers:
+            with tempfile.TemporaryDirectory() as folder:
+                return _stored(spec, Path(folder) / "scan.zarr", landscape, progress).load()
+        memory = MemoryStore()
+        scan_in_memory(spec, memory, [landscape], progress)
+        return _dataset(memory).load()
 
 
 def _stored(spec: ScanSpec, store: Path, landscape: Landscape, display: Progress) -> xr.Dataset:
@@ -115,7 +154,7 @@ def _dataset(location: Location) -> xr.Dataset:
     return dataset
 
 
-def _splits(data: DataLike) -> Mapping[str, tuple[Tensor, Tensor]]:
+def _splits(data: object) -> Mapping[str, object]:
     if isinstance(data, Mapping):
         if not data:
             raise SpecError("data: is empty; give a mapping from split name to (inputs, targets)")
@@ -124,7 +163,9 @@ def _splits(data: DataLike) -> Mapping[str, tuple[Tensor, Tensor]]:
 
 
 def _axis(name: str, axis: AxisLike) -> dict[str, Any]:
-    """(start, stop, number) or coordinates → the axis of a spec."""
+    """(start, stop, number), coordinates or a mapping → the axis of a spec."""
+    if isinstance(axis, Mapping):
+        return dict(axis)
     if isinstance(axis, tuple) and len(axis) == 3:
         start, stop, number = axis
         if isinstance(number, (int, np.integer)) and not isinstance(number, bool):

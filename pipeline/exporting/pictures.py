@@ -13,7 +13,7 @@ from pipeline.exporting.curves import curves
 from pipeline.exporting.files import whole
 from pipeline.exporting.selection import Selection
 from pipeline.report import summary
-from pipeline.report.page import Explorer, _explorer, _pictures, _script_data, save
+from pipeline.report.page import Explorer, explorer, pictures, script_data, save
 from pipeline.report.view import View, look
 from schemas.errors import SpecError
 
@@ -28,7 +28,7 @@ def check(selection: Selection) -> None:
 
 def write_figures(selection: Selection, path: Path) -> list[Path]:
     """Write the report's figures as PNG into a folder."""
-    drawn = _pictures(look(selection.tree))
+    drawn = pictures(look(selection.tree))
     written = []
     for picture in drawn:
         written.append(path / f"{picture.name}.png")
@@ -43,7 +43,7 @@ def write_page(selection: Selection, path: Path) -> list[Path]:
     Grids larger than a browser can hold are thinned, and the page says so.
     """
     view = look(selection.tree)
-    explorer = _explorer(view) or _curves_explorer(view)
+    explorer = explorer(view) or _curves_explorer(view)
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [
@@ -73,7 +73,7 @@ def _curves_explorer(view: View) -> Explorer:
     return Explorer(
         kind="surface",
         words=f"Drag to zoom, double-click to zoom out, click the legend to hide. {note}".strip(),
-        data=_script_data(curves(view)),
+        data=script_data(curves(view)),
         scripts=[
             Markup(get_plotlyjs()),  # noqa: S704
             Markup(_text("pipeline.exporting", "lines.js")),  # noqa: S704

@@ -76,7 +76,7 @@ def write_report(
     """
     out.mkdir(parents=True, exist_ok=True)
     view = look(scan)
-    shown = [save(picture, out) for picture in _pictures(view)]
+    shown = [save(picture, out) for picture in pictures(view)]
     attrs = scan.attrs
     page = _render(
         "page.html",
@@ -87,7 +87,7 @@ def write_report(
         cards=summary.cards(scan, view.reference),
         first=shown[:1],
         rest=shown[1:],
-        explorer=_explorer(view),
+        explorer=explorer(view),
         tables=[
             *summary.tables(rows),
             *summary.descent(scan),
@@ -147,7 +147,8 @@ def _verdict_line(
     }
 
 
-def _pictures(view: View) -> list[Picture]:
+def pictures(view: View) -> list[Picture]:
+    """Every static figure of a scan; none of a single point."""
     if not view.axes:
         return []
     one = figure_path.figures if view.along_path else figures_1d.figures
@@ -158,7 +159,8 @@ def _pictures(view: View) -> list[Picture]:
     return [*drawn, transfer(view)] if len(view.splits) > 1 else drawn
 
 
-def _explorer(view: View) -> Explorer | None:
+def explorer(view: View) -> Explorer | None:
+    """The interactive part; None for fewer than two axes."""
     if len(view.axes) < 2:
         return None
     if len(view.axes) == 2:
@@ -173,7 +175,7 @@ def _explorer(view: View) -> Explorer | None:
         return Explorer(
             kind="surface",
             words=words,
-            data=_script_data(interactive.surface(view)),
+            data=script_data(interactive.surface(view)),
             scripts=[Markup(get_plotlyjs()), _asset("surface.js")],  # noqa: S704
         )
     shape = " × ".join(str(view.thin.sizes[axis]) for axis in view.axes)
@@ -182,7 +184,7 @@ def _explorer(view: View) -> Explorer | None:
         kind="cube",
         words="Every panel cuts through the same point, one panel for each pair of axes. Click or "
         "drag in one, or move a slider, and the others follow." + reduced,
-        data=_script_data(interactive.cube(view)),
+        data=script_data(interactive.cube(view)),
         scripts=[_asset("cuts.js")],
     )
 
@@ -221,7 +223,8 @@ def _asset(name: str) -> Markup:
     return Markup(files("pipeline.report").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
 
 
-def _script_data(text: str) -> Markup:
+def script_data(text: str) -> Markup:
+    """JSON as it may stand in a script element."""
     # JSON within a script element: no tag may open or close in it
     return Markup(text.replace("<", "\\u003c"))  # noqa: S704
 

@@ -26,7 +26,7 @@ from tasks.directions.parameters import (
 from tasks.landscape import Landscape
 from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.parameters import ModelPathParameters
-from tasks.model.reading import Reader
+from tasks.model.reading import Reader, expanded
 from tasks.model.risk import Given, objective_of, refuse_training
 from tasks.model.trajectories import project_runs
 from tasks.objective import EmpiricalRisk
@@ -71,22 +71,29 @@ def assemble(given: Given, setting: Setting) -> Landscape:
     origin = {name: tensor.detach() for name, tensor in module.named_parameters()}
     origin |= _checked_origin(origin, given.origin)
     sample = next(iter(given.splits.values())).inputs[:_SAMPLE]
-    wanted = given.align and setting.train
+    said = given.said
+    wanted = said.align and setting.train
     read = Reader(module, given.raw, sample if wanted else None, setting.seed)
-    if given.path is not None:
-        section, facts = _path_section(given.path, objective, origin, read, setting)
+    items = _expanded(said.items, given.base)
+    if said.path is not None:
+        section, facts = _path_section(said.path, objective, origin, read, setting)
+    elif given.directions:
+        section, facts = _given_section(given.directions, origin, setting.z)
     else:
-        section, facts = _section(given, objective, origin, read, setting)
-    runs = given.runs or _runs_of(given.directions)
+        section, facts = _section(items, objective, origin, read, setting)
+    runs: Mapping[str, Sequence[Checkpoint]] = {
+        run: expanded(checkpoints, given.base, f"trajectories.{run}")
+        for run, checkpoints in said.trajectories.items()
+    } or _runs_of(items)
     trajectories = project_runs(runs, section, read, setting.progress) if runs else None
-    said = {
+    told = {
         "parameters": sum(tensor.numel() for tensor in origin.values()),
         "batchnorm": policy,
         "samples": {name: len(split) for name, split in given.splits.items()},
         **facts,
-        **({"alignment": read.facts} if given.align else {}),
+        **({"alignment": read.facts} if said.align else {}),
     }
-    return Landscape(objective, section, facts=said, trajectories=trajectories)
+    return Landscape(objective, section, facts=told, trajectories=trajectories)
 
 
 def _checked_origin(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -104,22 +111,40 @@ def _checked_origin(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> M
     return given
 
 
+def _given_section(
+    directions: Sequence[Mapping[str, Tensor]], origin: Mapping[str, Tensor], z: int
+) -> tuple[Section, dict[str, Any]]:
+    if len(directions) != z:
+        raise axis_count_error(z, len(directions), f"a list of {len(directions)} directions")
+    section = directions_as_section(origin, directions)
+    for axis, direction in enumerate(section.directions):
+        if not any(bool(tensor.any()) for tensor in direction.values()):
+            raise SpecError(
+                f"directions[{axis}]: is zero everywhere, so the model would never be perturbed; "
+                "give a direction with a non-zero entry"
+            )
+    return section, {"directions": {"axes": [{"kind": "given"} for _ in directions]}}
+
+
+def _expanded(items: Sequence[Direction], base: Path) -> list[Direction]:
+    """The items, with the files of a trajectory in place of patterns."""
+    return [
+        item.model_copy(
+            update={"checkpoints": expanded(item.checkpoints, base, "directions.checkpoints")}
+        )
+        if isinstance(item, TrajectoryParameters)
+        else item
+        for item in items
+    ]
+
+
 def _section(
-    given: Given,
+    items: Sequence[Direction],
     objective: EmpiricalRisk,
     origin: Mapping[str, Tensor],
     read: Reader,
     setting: Setting,
 ) -> tuple[Section, dict[str, Any]]:
-    tensors = [item for item in given.directions if isinstance(item, Mapping)]
-    items = [item for item in given.directions if not isinstance(item, Mapping)]
-    if tensors:
-        if len(tensors) != setting.z:
-            what = f"a list of {len(tensors)} directions"
-            raise axis_count_error(setting.z, len(tensors), what)
-        section = directions_as_section(origin, tensors)
-        _refuse_zero(section)
-        return section, {"directions": {"axes": [{"kind": "given"} for _ in tensors]}}
     double = tensors_in_double(origin)
     context = DirectionContext(
         origin=double,
@@ -141,15 +166,6 @@ def _quick(item: Direction) -> Direction:
     if item.kind != "hessian":
         return item
     return RandomParameters(kind="random", count=item.count, parameters=item.parameters)
-
-
-def _refuse_zero(section: Section) -> None:
-    for axis, direction in enumerate(section.directions):
-        if not any(bool(tensor.any()) for tensor in direction.values()):
-            raise SpecError(
-                f"directions[{axis}]: is zero everywhere, so the model would never be perturbed; "
-                "give a direction with a non-zero entry"
-            )
 
 
 def _path_section(
@@ -183,9 +199,7 @@ def _path_section(
     return section, {"path": {**facts, "split": split}}
 
 
-def _runs_of(
-    directions: Sequence[Direction] | Sequence[Mapping[str, Tensor]],
-) -> dict[str, Sequence[Checkpoint]]:
+def _runs_of(directions: Sequence[Direction]) -> dict[str, Sequence[Checkpoint]]:
     """The checkpoints that directions lead to, as runs."""
     runs: dict[str, Sequence[Checkpoint]] = {}
     for item in directions:

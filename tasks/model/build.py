@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import cast
 
-from torch import Tensor, nn
+from torch import nn
 
 from schemas.errors import SpecError
-from tasks.directions.parameters import Direction, RandomParameters, TrajectoryParameters
 from tasks.landscape import Landscape
 from tasks.model.assemble import Setting, assemble
-from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.checkpoints import load_checkpoint, read_checkpoint
 from tasks.model.importing import call, imported
 from tasks.model.parameters import ModelParameters
-from tasks.model.reading import expanded
 from tasks.model.risk import Given
 from tasks.objective import SampleLoss
 from tasks.registry import BuildContext
@@ -30,8 +26,6 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         SpecError: a file, a name or a number in the parameters is wrong.
         WorkError: a path cannot be trained, or an alignment would change a checkpoint's function.
     """
-    if parameters.path is not None and parameters.directions is not None:
-        raise SpecError("path: stands beside directions; keep one of the two")
     base = context.base
     module = call(parameters.model, base, "model", parameters.arguments)
     if not isinstance(module, nn.Module):
@@ -46,16 +40,9 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         module=module,
         splits=read_splits(data, context.splits, base, data.seed),
         loss=_loss(parameters.loss, base),
-        raw=lambda checkpoint: _raw(checkpoint, base),
-        output=parameters.output,
-        directions=_directions(parameters, base),
-        path=parameters.path,
-        align=parameters.align,
-        batchnorm=parameters.batchnorm,
-        runs={
-            run: expanded(checkpoints, base, f"trajectories.{run}")
-            for run, checkpoints in parameters.trajectories.items()
-        },
+        said=parameters,
+        raw=lambda checkpoint: read_checkpoint(checkpoint, base, "checkpoint"),
+        base=base,
     )
     setting = Setting(
         z=context.z,
@@ -65,24 +52,6 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         progress=context.progress,
     )
     return assemble(given, setting)
-
-
-def _raw(checkpoint: Checkpoint, base: Path) -> Mapping[str, Tensor]:
-    return read_checkpoint(checkpoint, base, "checkpoint")
-
-
-def _directions(parameters: ModelParameters, base: Path) -> tuple[Direction, ...]:
-    if parameters.path is not None:
-        return ()
-    items = parameters.directions or (RandomParameters(kind="filter"),)
-    return tuple(
-        item.model_copy(
-            update={"checkpoints": expanded(item.checkpoints, base, "directions.checkpoints")}
-        )
-        if isinstance(item, TrajectoryParameters)
-        else item
-        for item in items
-    )
 
 
 def _loss(reference: str, base: Path) -> str | SampleLoss:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 
-from tasks.directions.parameters import Directions
+from tasks.directions.parameters import Direction, Directions, RandomParameters
 from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.paths.parameters import PathParameters
 from tasks.registry import Parameters
@@ -73,27 +73,9 @@ Runs: TypeAlias = Annotated[
 ]
 
 
-class ModelParameters(Parameters):
-    """A model of one's own, its data, and where through its parameters the scan goes."""
+class SectionParameters(Parameters):
+    """Where through a model's parameters the scan goes, and what goes with them."""
 
-    model: Reference = Field(
-        description="What makes the module: package.module:factory or path/to/file.py:factory, a "
-        "function or class; return it in eval mode."
-    )
-    arguments: dict[str, Any] = Field(
-        default_factory=dict, description="Keyword arguments of the factory."
-    )
-    checkpoint: Checkpoint | None = Field(
-        None,
-        description="Parameters and buffers at the origin; by default those the factory gives.",
-    )
-    data: DataParameters = Field(description="The splits.")
-    loss: Reference = Field(
-        "cross_entropy",
-        description="cross_entropy, binary_cross_entropy, mse, mae, huber; next_token for "
-        "language models; or a function (outputs, targets) -> one loss a sample, as "
-        "package.module:name or file.py:name.",
-    )
     output: str | int | None = Field(
         None,
         description="Which output, where the model gives a mapping or several: its name or "
@@ -101,7 +83,6 @@ class ModelParameters(Parameters):
     )
     directions: Directions | None = Field(
         None,
-        validate_default=False,
         description="A kind's name, a mapping with kind, or a list of these; by default filter, "
         "random directions normalised filter by filter.",
     )
@@ -124,4 +105,40 @@ class ModelParameters(Parameters):
         description="Checkpoints of one or several training runs, by the run's name, projected "
         "into the section: files, or a pattern such as runs/sgd/*.pt, in the order of their "
         "numbers.",
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if self.path is not None and self.directions is not None:
+            raise ValueError("path: stands beside directions; keep one of the two")
+        return self
+
+    @property
+    def items(self) -> tuple[Direction, ...]:
+        """The directions, those by default where there is no path."""
+        if self.path is not None:
+            return ()
+        return self.directions or (RandomParameters(kind="filter"),)
+
+
+class ModelParameters(SectionParameters):
+    """A model of one's own, its data, and where through its parameters the scan goes."""
+
+    model: Reference = Field(
+        description="What makes the module: package.module:factory or path/to/file.py:factory, a "
+        "function or class; return it in eval mode."
+    )
+    arguments: dict[str, Any] = Field(
+        default_factory=dict, description="Keyword arguments of the factory."
+    )
+    checkpoint: Checkpoint | None = Field(
+        None,
+        description="Parameters and buffers at the origin; by default those the factory gives.",
+    )
+    data: DataParameters = Field(description="The splits.")
+    loss: Reference = Field(
+        "cross_entropy",
+        description="cross_entropy, binary_cross_entropy, mse, mae, huber; next_token for "
+        "language models; or a function (outputs, targets) -> one loss a sample, as "
+        "package.module:name or file.py:name.",
     )

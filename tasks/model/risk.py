@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -14,14 +15,14 @@ from schemas.errors import SpecError, listing, suggestion
 from tasks.batchnorm import Reestimation, batch_norms, statistics_as_parameters
 from tasks.directions.parameters import (
     CheckpointDirectionParameters,
-    Direction,
     PlaneParameters,
     TrajectoryParameters,
 )
 from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.outputs import predicting_next_token, with_single_output
-from tasks.model.parameters import BatchNormParameters, ModelPathParameters
+from tasks.model.parameters import BatchNormParameters, SectionParameters
 from tasks.objective import LOSSES, EmpiricalRisk, SampleLoss, Split
+from tasks.paths.parameters import PathParameters
 
 NEXT_TOKEN = "next_token"  # noqa: S105 - a loss
 _TO_CHECKPOINTS = (CheckpointDirectionParameters, PlaneParameters, TrajectoryParameters)
@@ -35,26 +36,20 @@ class Given:
         module: the model, with the parameters and buffers of the origin.
         splits: the data, the first split first.
         loss: a name, or a function (outputs, targets) → losses (N,).
-        output: which of the module's outputs; None for `logits` or the first.
-        directions: as in a spec, or a mapping from parameter name to tensor for each axis.
-        path: to another checkpoint, instead of directions.
-        align: whether the hidden units of other checkpoints are permuted to match.
-        batchnorm: what becomes of running statistics; None where it was not said.
-        runs: checkpoints to project into the section, by the run's name.
+        said: the section.
         raw: reads a checkpoint's tensors.
+        base: the folder that patterns of checkpoints are relative to.
+        directions: a mapping from parameter name to tensor for each axis, instead of those said.
         origin: parameters at the origin that are not the module's.
     """
 
     module: nn.Module
     splits: Mapping[str, Split]
     loss: str | SampleLoss
+    said: SectionParameters
     raw: Callable[[Checkpoint], Mapping[str, Tensor]]
-    output: str | int | None = None
-    directions: Sequence[Direction] | Sequence[Mapping[str, Tensor]] = ()
-    path: ModelPathParameters | None = None
-    align: bool = False
-    batchnorm: BatchNormParameters | None = None
-    runs: Mapping[str, Sequence[Checkpoint]] = field(default_factory=dict)
+    base: Path
+    directions: Sequence[Mapping[str, Tensor]] = ()
     origin: Mapping[str, Tensor] = field(default_factory=dict)
 
 
@@ -73,15 +68,15 @@ def objective_of(given: Given) -> tuple[EmpiricalRisk, dict[str, Any] | None]:
     """The objective, and what is to be told of its running statistics."""
     splits = dict(given.splits)
     sample = next(iter(splits.values())).inputs[:1]
-    module = with_single_output(given.module, given.output, sample)
+    module = with_single_output(given.module, given.said.output, sample)
     loss = given.loss
     if loss == NEXT_TOKEN:
         module, splits = predicting_next_token(module, splits)
         loss = "cross_entropy"
     layers = batch_norms(module)
-    settings = given.batchnorm
+    settings = given.said.batchnorm
     if settings is None:
-        if layers and _leads_to_checkpoints(given):
+        if layers and _leads_to_checkpoints(given.said):
             raise SpecError(
                 "batchnorm: is missing; the model has batch normalisation and the section leads to "
                 "other checkpoints: choose stored, interpolated or reestimated"
@@ -95,15 +90,15 @@ def objective_of(given: Given) -> tuple[EmpiricalRisk, dict[str, Any] | None]:
     risk = EmpiricalRisk(module, _loss(loss), splits)
     if not layers:
         return risk, None
-    return _with_policy(risk, settings, given)
+    return _with_policy(risk, settings, given.said.path)
 
 
 def _with_policy(
-    risk: EmpiricalRisk, settings: BatchNormParameters, given: Given
+    risk: EmpiricalRisk, settings: BatchNormParameters, path: PathParameters | None
 ) -> tuple[EmpiricalRisk, dict[str, Any]]:
     told: dict[str, Any] = {"policy": settings.policy}
     if settings.policy == "interpolated":
-        if given.path is not None and given.path.inner_points:
+        if path is not None and path.inner_points:
             raise SpecError(
                 "batchnorm: got interpolated, but the bends of a path have no statistics of their "
                 "own; use reestimated"
@@ -125,10 +120,8 @@ def _with_policy(
     return EmpiricalRisk(risk.module, risk.loss, risk.splits, again), told
 
 
-def _leads_to_checkpoints(given: Given) -> bool:
-    return given.path is not None or any(
-        isinstance(item, _TO_CHECKPOINTS) for item in given.directions
-    )
+def _leads_to_checkpoints(said: SectionParameters) -> bool:
+    return said.path is not None or any(isinstance(item, _TO_CHECKPOINTS) for item in said.items)
 
 
 def _loss(loss: str | SampleLoss) -> SampleLoss:

@@ -82,7 +82,7 @@ def make_landscape(name, z, loss="cross_entropy", directions="random", samples=2
         "test": (inputs(7), torch.randint(0, 4, (7,))),
     }
     return given_landscape(
-        model(), data, loss=loss, directions=directions, origin=None, z=z, seed=3
+        model().eval(), data, loss=loss, directions=directions, origin=None, z=z, seed=3
     )
 
 

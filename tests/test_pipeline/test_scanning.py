@@ -116,7 +116,7 @@ def test_workers_give_the_same_numbers(model, data, ray_here):
         ({"directions": [{"0.weights": torch.zeros(8, 5)}]}, "did you mean '0.weight'"),
         ({"directions": [{"0.weight": torch.zeros(5, 8)}]}, r"shape \(5, 8\); expected .*\(8, 5\)"),
         ({"directions": [{"0.weight": torch.zeros(8, 5)}]}, "is zero everywhere"),
-        ({"directions": []}, "axes: got 1"),
+        ({"directions": []}, "directions: got"),
         ({"axes": {"a": (0, 1, 2.5)}}, "with a whole number"),
         ({"axes": {"a": np.zeros((2, 2))}}, "expected one dimension"),
         ({"axes": {}}, "at least 1 entry"),
@@ -135,9 +135,9 @@ def test_wrong_arguments_get_one_clear_line(model, data, changes, complaint):
 @pytest.mark.parametrize(
     ("pair", "complaint"),
     [
-        ((torch.zeros(3, 5), torch.zeros(2, dtype=torch.long)), "3 inputs and 2 targets"),
+        ((torch.zeros(3, 5), torch.zeros(2, dtype=torch.long)), r"3 inputs and targets of shape \(2,\)"),
         ((torch.zeros(0, 5), torch.zeros(0, dtype=torch.long)), "at least one"),
-        ((np.zeros((3, 5)), np.zeros(3)), "convert with torch.as_tensor"),
+        ("mnist", "expected a pair"),
     ],
 )
 def test_wrong_data_gets_one_clear_line(model, pair, complaint):
