@@ -13,7 +13,7 @@ from pipeline.exporting.curves import curves
 from pipeline.exporting.files import whole
 from pipeline.exporting.selection import Selection
 from pipeline.report import summary
-from pipeline.report.page import Explorer, explorer, pictures, script_data, save
+from pipeline.report.page import Explorer, explorer, pictures, save, script_data
 from pipeline.report.view import View, look
 from schemas.errors import SpecError
 
@@ -43,7 +43,7 @@ def write_page(selection: Selection, path: Path) -> list[Path]:
     Grids larger than a browser can hold are thinned, and the page says so.
     """
     view = look(selection.tree)
-    explorer = explorer(view) or _curves_explorer(view)
+    shown = explorer(view) or _curves_explorer(view)
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [
