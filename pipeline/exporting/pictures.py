@@ -61,7 +61,7 @@ def write_page(selection: Selection, path: Path) -> list[Path]:
         title=str(selection.root.attrs["title"]),
         lead=summary.lead(view),
         notices=summary.notices(selection.tree, view),
-        explorer=explorer,
+        explorer=shown,
     )
     with whole(path) as partial:
         partial.write_text(page, encoding="utf-8")
