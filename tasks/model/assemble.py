@@ -28,7 +28,7 @@ from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.parameters import ModelPathParameters
 from tasks.model.reading import Reader, expanded
 from tasks.model.risk import Given, objective_of, refuse_training
-from tasks.model.trajectories import project_runs
+from tasks.model.trajectories import project_runs, shortly
 from tasks.objective import EmpiricalRisk
 from tasks.paths.charts import path_chart
 from tasks.paths.train import train_bends
@@ -204,13 +204,9 @@ def _runs_of(directions: Sequence[Direction]) -> dict[str, Sequence[Checkpoint]]
     runs: dict[str, Sequence[Checkpoint]] = {}
     for item in directions:
         if isinstance(item, CheckpointDirectionParameters):
-            runs[_run_name(item.to)] = [item.to]
+            runs[shortly(item.to)] = [item.to]
         elif isinstance(item, PlaneParameters):
-            runs |= {_run_name(checkpoint): [checkpoint] for checkpoint in item.through}
+            runs |= {shortly(checkpoint): [checkpoint] for checkpoint in item.through}
         elif isinstance(item, TrajectoryParameters):
             runs["pca"] = item.checkpoints
     return runs
-
-
-def _run_name(checkpoint: Checkpoint) -> str:
-    return Path(checkpoint if isinstance(checkpoint, str) else checkpoint.file).stem

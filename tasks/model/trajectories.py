@@ -19,6 +19,7 @@ from tasks.registry import Progress
 from tasks.section import Section
 
 STEP = "projecting checkpoints"
+_ENDINGS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 
 def project_runs(
@@ -46,12 +47,20 @@ def project_runs(
     progress(STEP, len(every), len(every))
     return Trajectories(
         runs=tuple(run for run, _ in every),
-        names=tuple(Path(named(checkpoint)).name for _, checkpoint in every),
+        names=tuple(shortly(checkpoint) for _, checkpoint in every),
         coordinates=np.stack([each.coordinates for each in found]),
         explained=np.array([each.explained for each in found]),
         distance=np.array([each.residual for each in found]),
         tensors=partial(_nth, [checkpoint for _, checkpoint in every], read),
     )
+
+
+def shortly(checkpoint: Checkpoint) -> str:
+    """A checkpoint's name without its folder and the usual endings."""
+    name = Path(named(checkpoint)).name
+    for ending in _ENDINGS:
+        name = name.removesuffix(ending)
+    return name
 
 
 def _nth(checkpoints: Sequence[Checkpoint], read: Reader, k: int) -> Mapping[str, Tensor]:
