@@ -17,7 +17,8 @@ from pipeline.cli.options import json_option, print_json, store_argument
     "formats",
     multiple=True,
     metavar="FORMAT",
-    help="vti, vtr or vtp (ParaView), csv, html or png; may be repeated. By default that of --out, "
+    help="vti, vtr or vtp (ParaView), csv, html, png, or safetensors (the directions); may be "
+    "repeated. By default that of --out, "
     "else html.",
 )
 @click.option(

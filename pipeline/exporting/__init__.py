@@ -34,6 +34,7 @@ FORMATS: Mapping[str, Format] = {
     "csv": Format("table:check", "table:write", ".csv"),
     "html": Format("pictures:check", "pictures:write_page", ".html"),
     "png": Format("pictures:check", "pictures:write_figures", ".figures"),
+    "safetensors": Format("directions:check", "directions:write", ".safetensors"),
 }
 """Every format, by the name it is asked for."""
 DEFAULT = "html"
@@ -79,6 +80,7 @@ def export(
     * `csv`: a row for each point, streamed; of every replicate unless one is chosen.
     * `html`: one self-contained interactive page.
     * `png`: the report's figures, in a folder.
+    * `safetensors`: the origin and the directions, by parameter, to be used again.
 
     Points that are not computed are NaN, `computed` = 0 (VTK), empty (CSV) or gaps.
 
