@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from pipeline.cli.options import (
     spec_argument,
     store_argument,
 )
+from pipeline.cli.parameters import print_sections, sections_of
 
 
 @click.command()
@@ -142,41 +142,8 @@ def tasks(name: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"name": task.name, "summary": task.summary, "parameters": fields})
         return
-    click.echo(f"{task.name}: {task.summary}\nSource: {task.source}\n")
-    print_table(
-        "Parameters", ("field", "type", "default", "meaning"), list(_parameter_rows(fields))
-    )
-
-
-def _parameter_rows(schema: dict[str, Any], prefix: str = "") -> list[tuple[str, str, str, str]]:
-    definitions = schema.get("$defs", {})
-    rows = []
-    for name, field in schema.get("properties", {}).items():
-        default = json.dumps(field["default"]) if "default" in field else "required"
-        rows.append((prefix + name, _type_name(field), default, field.get("description", "")))
-        for reference in _references(field):
-            rows += _parameter_rows(
-                {**definitions[reference], "$defs": definitions}, f"{prefix}{name}."
-            )
-    return rows
-
-
-def _references(field: dict[str, Any]) -> list[str]:
-    parts = [field, *field.get("anyOf", []), *field.get("oneOf", []), *field.get("allOf", [])]
-    return [part["$ref"].rpartition("/")[2] for part in parts if "$ref" in part]
-
-
-def _type_name(field: dict[str, Any]) -> str:
-    if "enum" in field:
-        return " | ".join(map(str, field["enum"]))
-    if "const" in field:
-        return str(field["const"])
-    options = field.get("anyOf") or field.get("oneOf")
-    if options:
-        return " | ".join(dict.fromkeys(_type_name(option) for option in options))
-    if field.get("type") == "array":
-        return f"list of {_type_name(field.get('items', {}))}"
-    return "mapping" if "$ref" in field else str(field.get("type", "any"))
+    click.echo(f"{task.name}: {task.summary}\nSource: {task.source}")
+    print_sections(sections_of(fields))
 
 
 @click.command()
