@@ -31,16 +31,18 @@ def shown(display: Steps | None) -> Iterator[Steps]:
     """The display given, or by default a bar in a terminal or a notebook, and nothing elsewhere."""
     if display is not None:
         yield display
-    elif Console(stderr=True).is_terminal:
+    elif (console := Console(stderr=True)).is_terminal or console.is_jupyter:
         with TerminalDisplay() as bars:
             yield bars
     else:
         yield silent
 
 
-def _has_widgets() -> bool:
-    """Whether a notebook can redraw a bar."""
-    return importlib.util.find_spec("ipywidgets") is not None
+def _redraws(console: Console) -> bool:
+    """Whether a bar can be redrawn; in a notebook that takes ipywidgets."""
+    if console.is_jupyter:
+        return importlib.util.find_spec("ipywidgets") is not None
+    return console.is_terminal
 
 
 class TerminalDisplay:
@@ -54,7 +56,7 @@ class TerminalDisplay:
         self._last_line: dict[str, float] = {}
 
     def __enter__(self) -> Self:
-        if self._console.is_terminal and (not self._console.is_jupyter or _has_widgets()):
+        if _redraws(self._console):
             self._bars = Progress(
                 TextColumn("{task.description}"),
                 BarColumn(),
