@@ -2,53 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ValidationError
 
 from schemas.errors import listing, suggestion
 
-# Tags of unions that pydantic inserts into a location and a user never wrote.
-_TAGS = frozenset({"linear", "log", "values", "rising"})
+Detail: TypeAlias = Mapping[str, Any]
+"""One error of a ValidationError, as its `errors()` gives it."""
+Schema: TypeAlias = Mapping[str, Any]
+"""A part of a core schema, from which pydantic makes its locations."""
+Path: TypeAlias = tuple[str, ...]
+
+_UNKNOWN = "extra_forbidden"
+# What pydantic appends to the location of a wrong key.
+_KEY = "[key]"
 
 
 def first_complaint(error: ValidationError, model: type[BaseModel]) -> str:
     """The most telling complaint of a ValidationError, and how many others there are."""
-    details = error.errors(include_url=False, include_context=True)
-    # An unknown key usually explains the missing one beside it, so it speaks first.
-    details.sort(key=lambda detail: detail["type"] != "extra_forbidden")
-    text = _sentence(details[0], model)
-    first = _path(details[0]["loc"])
-    # A container that is called too short because its entries are wrong is no further mistake.
-    others = len({path for d in details if not first.startswith(path := _path(d["loc"]))})
+    places: dict[Path, list[Detail]] = {}
+    for detail in error.errors(include_url=False, include_context=True):
+        places.setdefault(_followed(detail["loc"], model)[0], []).append(detail)
+    # What is wrong inside explains what pydantic says of the whole: that none of several forms
+    # fits, or that too few entries are left.
+    for path in list(places):
+        for length in range(len(path)):
+            places.pop(path[:length], None)
+    unknown = [path for path, details in places.items() if details[0]["type"] == _UNKNOWN]
+    for path in unknown:
+        # The key that was meant is missing for no other reason.
+        for meant in _meant(path, places):
+            del places[meant]
+    first = next(iter(unknown or places))
+    others = len(places) - 1
+    text = _sentence(first, places[first], model)
     return text + (f" (and {others} more field{'s' if others > 1 else ''} wrong)" if others else "")
 
 
-def _sentence(detail: Mapping[str, Any], model: type[BaseModel]) -> str:
-    loc = detail["loc"]
-    path = _path(loc)
+def _meant(path: Path, places: Mapping[Path, Sequence[Detail]]) -> list[Path]:
+    """The missing key beside an unknown one, if their names are near."""
+    missing = [
+        other
+        for other, details in places.items()
+        if other[:-1] == path[:-1] and details[0]["type"] == "missing"
+    ]
+    return [other for other in missing if suggestion(path[-1], [other[-1]])][:1]
+
+
+def _sentence(where: Path, details: Sequence[Detail], model: type[BaseModel]) -> str:
+    """What is said of one place, where each of several forms may have its own complaint."""
+    path, detail = ".".join(where), details[0]
     kind = detail["type"]
-    if kind == "extra_forbidden":
-        allowed = _fields_at(loc[:-1], model)
-        name = str(loc[-1])
+    if kind == _UNKNOWN:
+        allowed = _followed(detail["loc"][:-1], model)[1]
         expected = f"; expected one of {listing(allowed, 16)}" if allowed else ""
-        return f"{path}: unknown field{expected}{suggestion(name, allowed)}"
+        return f"{path}: unknown field{expected}{suggestion(where[-1], allowed)}"
     if kind == "missing":
         return f"{path}: is missing; add it"
     if kind == "value_error":
         message = str(detail["ctx"]["error"])
         return f"{path}: {message}" if path and not message.startswith(path) else message
     got = _shown(detail["input"])
-    if kind == "literal_error":
-        allowed = _literals(str(detail["ctx"]["expected"]))
-        near = suggestion(detail["input"], allowed)
-        return f"{path}: got {got}; expected one of {listing(allowed)}{near}"
-    wanted = _EXPECTED.get(kind)
+    wanted = list(dict.fromkeys(filter(None, map(_wanted, details))))
     if wanted:
-        return f"{path}: got {got}; expected {wanted.format(**detail.get('ctx', {}))}"
+        words = [word for each in details for word in _literals(each)]
+        near = suggestion(detail["input"], words)
+        return f"{path}: got {got}; expected {' or '.join(wanted)}{near}"
     message = detail["msg"]
     return f"{path}: got {got}; {message[:1].lower()}{message[1:]}"
+
+
+def _wanted(detail: Detail) -> str:
+    """What was expected; empty where pydantic's own words have to do."""
+    words = _literals(detail)
+    if words:
+        return f"one of {listing(words)}" if len(words) > 1 else words[0]
+    context = {name: _plain(value) for name, value in detail.get("ctx", {}).items()}
+    return _EXPECTED.get(detail["type"], "").format(**context)
 
 
 _EXPECTED = {
@@ -61,6 +93,7 @@ _EXPECTED = {
     "float_type": "a number",
     "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
+    "int_from_float": "a whole number",
     "int_parsing": "a whole number",
     "int_type": "a whole number",
     "less_than": "less than {lt}",
@@ -68,47 +101,101 @@ _EXPECTED = {
     "list_type": "a list",
     "model_type": "a mapping",
     "string_type": "text",
+    "too_long": "at most {max_length} entries",
     "too_short": "at least {min_length} entry",
     "tuple_type": "a list",
 }
 
 
-def _path(loc: Sequence[str | int]) -> str:
-    """`axes.h1.num` from a pydantic location, without the tags of its unions."""
-    parts: list[str] = []
-    for position, part in enumerate(loc):
-        text = str(part)
-        is_tag = position >= 2 and loc[0] == "axes" and position == 2 and text in _TAGS
-        if not is_tag and not any(mark in text for mark in "[(") and text not in _UNION_LABELS:
-            parts.append(text)
-    return ".".join(parts)
-
-
-_UNION_LABELS = frozenset({"int", "float", "str", "none"})
-
-
-def _fields_at(loc: Sequence[str | int], model: type[BaseModel]) -> list[str]:
-    """The fields of the model that a location leads to; empty when it leads nowhere."""
-    here: list[type[BaseModel]] = [model]
-    for part in loc:
-        models = [m for m in here if str(part) in m.model_fields]
-        if models:
-            here = [n for m in models for n in _models_in(m.model_fields[str(part)].annotation)]
-        elif str(part) in _TAGS:
-            here = [m for m in here if m.__name__.lower().startswith(str(part))]
-    return sorted({name for m in here for name in m.model_fields}, key=str)
-
-
-def _models_in(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [found for part in get_args(annotation) for found in _models_in(part)]
-
-
-def _literals(expected: str) -> list[str]:
+def _literals(detail: Detail) -> list[str]:
+    if detail["type"] != "literal_error":
+        return []
+    expected = str(detail["ctx"]["expected"])
     return [word.strip().strip("'") for word in expected.replace(" or ", ", ").split(",")]
+
+
+def _plain(value: object) -> object:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _shown(value: object, most: int = 60) -> str:
     text = repr(value)
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def _followed(loc: Sequence[str | int], model: type[BaseModel]) -> tuple[Path, list[str]]:
+    """The fields, keys and indices of a pydantic location, and the fields that it leads to.
+
+    The location also names the form of each union that was tried, which no user ever wrote: the
+    tag of a tagged one, else the name of a type.
+    """
+    schema = model.__pydantic_core_schema__
+    definitions = {each["ref"]: each for each in schema.get("definitions", ())}
+    path: list[str] = []
+    here = list(_opened(schema, definitions))
+    for number, part in enumerate(loc):
+        forms = [form for schema in here for form in _form(schema, part, definitions)]
+        if not forms and not (part == _KEY and number == len(loc) - 1):
+            path.append(str(part))
+            forms = [inner for schema in here for inner in _below(schema, part, definitions)]
+        here = [inner for form in forms for inner in _opened(form, definitions)]
+    return tuple(path), sorted({name for schema in here for name in _fields(schema, definitions)})
+
+
+def _fields(schema: Schema, definitions: Mapping[str, Schema]) -> Iterator[str]:
+    """The fields of a model, or of every form of a union."""
+    yield from schema.get("fields", ())
+    for form in _forms(schema):
+        for inner in _opened(form, definitions):
+            yield from _fields(inner, definitions)
+
+
+def _opened(schema: Schema, definitions: Mapping[str, Schema]) -> Iterator[Schema]:
+    """The schema inside those that add nothing to a location."""
+    while True:
+        if schema["type"] == "definition-ref":
+            schema = definitions[schema["schema_ref"]]
+        elif "schema" in schema:
+            schema = schema["schema"]
+        else:
+            yield schema
+            return
+
+
+def _form(schema: Schema, part: str | int, definitions: Mapping[str, Schema]) -> list[Schema]:
+    """The forms of a union that a part of a location names."""
+    if schema["type"] == "tagged-union":
+        return [schema["choices"][part]] if part in schema["choices"] else []
+    return [form for form in _forms(schema) if _is_label(str(part), form, definitions)]
+
+
+def _forms(schema: Schema) -> list[Schema]:
+    if schema["type"] == "tagged-union":
+        return list(schema["choices"].values())
+    if schema["type"] != "union":
+        return []
+    return [each[0] if isinstance(each, tuple) else each for each in schema["choices"]]
+
+
+def _is_label(part: str, form: Schema, definitions: Mapping[str, Schema]) -> bool:
+    """Whether a part is pydantic's name of a form: `Engine`, `constrained-int`, `dict[…]`."""
+    if form["type"] == "definition-ref":
+        form = definitions[form["schema_ref"]]
+    name = form["cls"].__name__ if form["type"] == "model" else form["type"]
+    return part in (name, f"constrained-{name}") or part.startswith(f"{name}[")
+
+
+def _below(schema: Schema, part: str | int, definitions: Mapping[str, Schema]) -> Iterator[Schema]:
+    """What stands at a field, key or index of a schema, in any of its forms."""
+    for form in _forms(schema):
+        for inner in _opened(form, definitions):
+            yield from _below(inner, part, definitions)
+    if part in schema.get("fields", {}):
+        yield schema["fields"][part]
+    elif "extras_schema" in schema:
+        yield schema["extras_schema"]
+    elif schema["type"] == "dict":
+        yield schema["values_schema"]
+    elif schema["type"] in ("tuple", "list") and isinstance(part, int):
+        items = schema["items_schema"]
+        yield items[min(part, len(items) - 1)] if isinstance(items, list) else items
