@@ -2,7 +2,7 @@
 
     max over t ∈ [0, 1] of L(t) − [(1 − t) L(0) + t L(1)]
 
-(Entezari et al. 2021, arXiv 2110.06296, definition 2.1; Frankle et al. 2020, arXiv 1912.05671,
+(Entezari et al. 2021, arXiv 2110.06296, section 2; Frankle et al. 2020, arXiv 1912.05671,
 whose error barrier is the same against the mean of the ends), over the grid points with t in
 [0, 1] and the ends, so it is never below 0. Where 0 or 1 is not on the grid, the loss there is
 interpolated linearly between the grid points beside it. NaN is passed over, +inf is the greatest

@@ -18,6 +18,7 @@ from tasks.batchnorm import batch_norms
 from tasks.directions.selection import is_statistic
 from tasks.objective import EmpiricalRisk, Split, per_sample
 from tasks.paths.charts import Floats
+from tasks.threads import one_thread
 
 _PROBED_SAMPLES = 256
 _PROBED = (0.0, 0.5, 1.0)
@@ -98,18 +99,10 @@ def batches(samples: int, size: int, generator: torch.Generator) -> Iterator[Ten
 
 @contextmanager
 def isolated(seed: int) -> Iterator[None]:
-    """One thread, and random numbers of their own seed for a module that draws some.
-
-    Sums are split among threads, so bits would depend on the machine's number of cores.
-    """
-    threads = torch.get_num_threads()
-    with torch.random.fork_rng(devices=[]):
+    """One thread, and random numbers of their own seed for a module that draws some."""
+    with torch.random.fork_rng(devices=[]), one_thread():
         torch.default_generator.manual_seed(seed)
-        torch.set_num_threads(1)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(threads)
+        yield
 
 
 def _single(tensor: Tensor) -> Tensor:

@@ -5,8 +5,7 @@ Czarnecki et al. 2019, arXiv:1912.07559. Shape legend: P = points, z = axes, N =
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -15,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from tasks.registry import Progress
+from tasks.threads import one_thread
 
 Example: TypeAlias = Callable[[Tensor], tuple[Tensor, Tensor]]
 """Coordinates (P, z) → what the sub-network puts out there and what it should, both (P, C)."""
@@ -49,7 +49,7 @@ def train(
     progress: Progress,
 ) -> None:
     """Minimise the mean squared difference of `example` over `draw`, by Adam then L-BFGS."""
-    with _one_thread():
+    with one_thread():
         _adam(parameters, example, draw, schedule, progress)
         if schedule.steps and schedule.refinement:
             _refine(parameters, example, draw, schedule, progress)
@@ -143,14 +143,3 @@ def balanced(z: int, generator: torch.Generator, level: Callable[[Tensor], Tenso
         return points[torch.searchsorted(upto, chosen).clamp(max=len(points) - 1)]
 
     return draw
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """One thread, so that a training's bits do not depend on the machine's number of cores."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
