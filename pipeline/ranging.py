@@ -60,7 +60,7 @@ class _Probe:
         self._evaluator: Evaluator = make_evaluator(
             landscape, (split,), ("loss",), replace(choice, keep=False)
         )
-        self._z = len(spec.axes)
+        self._axes = list(spec.axes)
         self._origin = self._loss(0, 0.0)
         if not math.isfinite(self._origin) or self._origin == 0:
             raise SpecError(
@@ -86,6 +86,14 @@ class _Probe:
         return far
 
     def _loss(self, axis: int, coordinate: float) -> float:
-        point = np.zeros((1, self._z))
+        point = np.zeros((1, len(self._axes)))
         point[0, axis] = coordinate
-        return float(self._evaluator.evaluate(point)["loss"][0, 0])
+        try:
+            return float(self._evaluator.evaluate(point)["loss"][0, 0])
+        except Exception as error:  # noqa: BLE001 - a user's model may raise anything
+            told = (str(error).splitlines() or [""])[0]
+            raise SpecError(
+                f"axes: the model raised {type(error).__name__}: {told} at {coordinate:g} on "
+                f"{self._axes[axis]}, so no span can be measured; give start, stop and num instead "
+                "of rise"
+            ) from None

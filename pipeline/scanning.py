@@ -13,12 +13,14 @@ import xarray as xr
 from torch import Tensor, nn
 from zarr.storage import MemoryStore
 
+from pipeline.ledger import Counts, Ledger
 from pipeline.locking import cache_of
 from pipeline.progress import shown
 from pipeline.running import run_built, scan_in_memory
 from pipeline.shipping import landscape_hash
 from pipeline.store import Location, zarr_target
-from schemas.errors import SpecError
+from schemas.errors import ScanIncomplete, SpecError
+from schemas.layout import ShardStatus
 from schemas.scan import ScanSpec, parse_spec
 from tasks.given import Weights, given_landscape
 from tasks.landscape import Landscape
@@ -98,6 +100,7 @@ def scan(
     Raises:
         SpecError: an argument is wrong.
         StoreMismatch: the store holds another scan.
+        ScanIncomplete: some points could not be evaluated.
     """
     named = (_AXES if path is None else _PATH_AXES) if axes is None else axes
     splits = _splits(data)
@@ -140,13 +143,25 @@ def scan(
             with tempfile.TemporaryDirectory() as folder:
                 return _stored(spec, Path(folder) / "scan.zarr", landscape, progress).load()
         memory = MemoryStore()
-        scan_in_memory(spec, memory, [landscape], progress)
+        counts = scan_in_memory(spec, memory, [landscape], progress)
+        if counts.failed:
+            raise _failed(Ledger(memory), counts)
         return _dataset(memory).load()
 
 
 def _stored(spec: ScanSpec, store: Path, landscape: Landscape, display: Progress) -> xr.Dataset:
     run_built(spec, store, lambda: [landscape], display=display)
     return _dataset(store)
+
+
+def _failed(ledger: Ledger, counts: Counts) -> ScanIncomplete:
+    failed = tuple(ledger.shards(ShardStatus.FAILED))
+    error = next(ledger.reports(ShardStatus.FAILED)).error
+    return ScanIncomplete(
+        f"scan: {counts.failed} of {len(ledger)} shards failed: {error}; mend the cause, or give a "
+        "store, which keeps the others",
+        failed,
+    )
 
 
 def _dataset(location: Location) -> xr.Dataset:

@@ -52,9 +52,10 @@ def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
     """Squared error of outputs against targets of the same shape, averaged to (N,).
 
-    Integer targets are classes and are compared as one-hot vectors.
+    Integer targets are classes and are compared as one-hot vectors, but for a single output.
     """
-    if not targets.is_floating_point() and targets.dim() == 1 and outputs.dim() > 1:
+    whole = not targets.is_floating_point() and targets.dim() == 1
+    if whole and not _alike_shapes(outputs, targets):
         targets = functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
     outputs, targets = _alike(outputs, targets)
     return _mean((outputs - targets).square())
@@ -70,6 +71,12 @@ def huber(outputs: Tensor, targets: Tensor) -> Tensor:
     """Huber loss with δ = 1 (Huber 1964) against targets of the same shape, averaged to (N,)."""
     outputs, targets = _alike(outputs, targets)
     return _mean(functional.huber_loss(outputs, targets, reduction="none"))
+
+
+def _alike_shapes(outputs: Tensor, targets: Tensor) -> bool:
+    """Whether there is one target for each output, as of regressions and labels."""
+    one, other = outputs.shape, targets.shape
+    return one in (other, (*other, 1)) or other == (*one, 1)
 
 
 def _alike(outputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,8 +120,6 @@ LOSSES: Mapping[str, SampleLoss] = {
     "huber": huber,
 }
 """Losses by name."""
-CLASS_LOSSES = (cross_entropy, squared_error)
-"""Losses whose integer targets are classes, numbers of the outputs' second dimension."""
 
 
 def loss_named(loss: str | SampleLoss) -> SampleLoss:
@@ -166,8 +171,28 @@ class ClosedForm:
     functions: Mapping[str, Callable[[Tensor], Tensor]]
 
 
+def targets_are_classes(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> bool:
+    """Whether a loss takes the targets for numbers of the outputs' second dimension."""
+    if targets.is_floating_point() or targets.is_complex() or outputs.dim() < 2:
+        return False
+    return loss is cross_entropy or (
+        loss is squared_error and targets.dim() == 1 and not _alike_shapes(outputs, targets)
+    )
+
+
 def accuracy(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of the targets (N, …) at which the outputs (N, C, …) are greatest, (N,), float64."""
+    """Share of a sample's targets that the outputs hit, (N,), float64.
+
+    Of classes (N, …) those at which outputs (N, C, …) are greatest; positions of class −100 do not
+    count. Of labels 0 and 1, one for each output, those whose output is positive just where they
+    are 1.
+    """
+    if _alike_shapes(outputs, targets):
+        outputs, targets = _alike(outputs, targets)
+        return _mean(((outputs > 0) == (targets > 0)).to(torch.float64))
     # Several times faster than argmax, and the first of equals as well.
     hits = (outputs.max(dim=1).indices == targets).to(torch.float64)
-    return hits if hits.dim() == 1 else hits.flatten(1).mean(dim=1)
+    if hits.dim() == 1:
+        return hits
+    counted = (targets != IGNORED).flatten(1).sum(dim=1)
+    return hits.flatten(1).sum(dim=1) / counted

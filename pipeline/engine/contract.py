@@ -15,10 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from tasks.objective import EmpiricalRisk
+from tasks.trial import trial
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 Values: TypeAlias = dict[str, npt.NDArray[Any]]
 """Metric → (S, *extra, P); float64, or the integers in which the metric is stored."""
+# Statistics over a batch need two samples.
+_FEW = 2
 
 
 class Evaluator(Protocol):
@@ -117,34 +120,22 @@ def activation_numbers(objective: EmpiricalRisk) -> int:
 
     leaves = [m for m in objective.module.modules() if not any(m.children())]
     hooks = [leaf.register_forward_hook(count) for leaf in leaves]
-    training = objective.module.training
+    few = next(iter(objective.splits.values())).inputs[:_FEW]
     try:
-        first = next(iter(objective.splits.values())).inputs[:1].clone()
-        with torch.no_grad():
-            objective.module.eval()(as_module_input(objective.module, first))
+        trial(objective.module, few)
     finally:
-        objective.module.train(training)
         for hook in hooks:
             hook.remove()
-    return counted + first.numel()
+    return -(-counted // len(few)) + few[0].numel()
 
 
 def changes_inputs(module: nn.Module, inputs: Tensor) -> bool:
-    """Whether a module in eval mode writes into its inputs; tried on a copy of the first sample."""
-    sample = inputs[:1].clone()
+    """Whether a module in eval mode writes into its inputs; tried on a copy of the first ones."""
+    sample = inputs[:_FEW].clone()
     before = sample._version
     with torch.no_grad():
         module(sample)
     return sample._version != before
-
-
-def as_module_input(module: nn.Module, inputs: Tensor) -> Tensor:
-    """Floating inputs in the dtype and on the device of the module's parameters."""
-    parameter = next(module.parameters(), None)
-    if parameter is None:
-        return inputs
-    dtype = parameter.dtype if inputs.is_floating_point() else inputs.dtype
-    return inputs.to(parameter.device, dtype)
 
 
 def load_origin(module: nn.Module, origin: Mapping[str, Tensor]) -> None:

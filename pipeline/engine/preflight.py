@@ -14,9 +14,10 @@ from torch import Tensor, nn
 from pipeline.engine.contract import load_origin
 from schemas.errors import SpecError
 from tasks.landscape import Landscape
-from tasks.objective import CLASS_LOSSES, IGNORED, EmpiricalRisk, Split, per_sample
+from tasks.objective import IGNORED, EmpiricalRisk, Split, per_sample, targets_are_classes
 
 _PROBED = 8
+_TRIED = 2
 _SCANNED_BYTES = 64 * 2**20
 
 
@@ -36,7 +37,9 @@ def check_objective(landscape: Landscape, splits: Sequence[str]) -> None:
     for split in splits:
         for part in ("inputs", "targets"):
             _check_finite(f"data[{split!r}].{part}", getattr(objective.splits[split], part))
-        _check_classes(split, objective, _check_forward(objective, landscape, split))
+        outputs = _check_forward(objective, landscape, split)
+        _check_classes(split, objective, outputs)
+        _check_loss(objective, split, outputs)
 
 
 def _check_finite(what: str, tensor: Tensor) -> None:
@@ -55,14 +58,16 @@ def _check_finite(what: str, tensor: Tensor) -> None:
 
 
 def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -> Tensor:
-    """The module's outputs for the first samples."""
+    """The module's outputs for the first samples, float64."""
     data = objective.splits[split]
     module = _in_double(objective.module, landscape)
-    inputs, targets = _first(data, min(len(data), 2))
+    inputs, _ = _first(data, _TRIED)
     try:
         with torch.no_grad():
             outputs = module(inputs.clone())
             again = module(inputs.clone())
+    except SpecError:
+        raise
     except Exception as error:  # noqa: BLE001 - whatever a user's model raises is the answer
         first_line = str(error).split("\n")[0]
         raise SpecError(
@@ -80,6 +85,12 @@ def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -
             f"model: {type(objective.module).__name__} gives other outputs each time for the same "
             f"data[{split!r}].inputs in eval mode; take out what draws random numbers"
         )
+    return outputs
+
+
+def _check_loss(objective: EmpiricalRisk, split: str, outputs: Tensor) -> None:
+    data = objective.splits[split]
+    _, targets = _first(data, _TRIED)
     try:
         with torch.no_grad():
             per_sample(objective.loss, outputs, targets)
@@ -92,17 +103,22 @@ def _check_forward(objective: EmpiricalRisk, landscape: Landscape, split: str) -
             f"data[{split!r}].targets of shape {tuple(data.targets.shape)} and dtype "
             f"{data.targets.dtype}: {first_line}"
         ) from None
-    return outputs
 
 
 def _check_classes(split: str, objective: EmpiricalRisk, outputs: Tensor) -> None:
     """SpecError unless targets that are classes are among those the outputs (N, C, …) offer."""
     targets = objective.splits[split].targets
-    floating = targets.is_floating_point() or targets.is_complex()
-    if objective.loss not in CLASS_LOSSES or floating or outputs.dim() < 2:
+    if not targets_are_classes(objective.loss, outputs, targets[: len(outputs)]):
         return
-    counted = targets[targets != IGNORED]
-    least, greatest = (int(counted.min()), int(counted.max())) if len(counted) else (0, 0)
+    counts = targets != IGNORED
+    empty = ~counts.reshape(len(targets), -1).any(dim=1)
+    if bool(empty.any()):
+        raise SpecError(
+            f"data[{split!r}].targets: sample {int(empty.nonzero()[0])} is of class {IGNORED} at "
+            "every position, which does not count, so it has no loss; leave such samples out"
+        )
+    counted = targets[counts]
+    least, greatest = int(counted.min()), int(counted.max())
     if not 0 <= least <= greatest < outputs.shape[1]:
         raise SpecError(
             f"data[{split!r}].targets: hold classes {least} to {greatest}; the model's outputs of "

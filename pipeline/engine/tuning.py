@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Work
+from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Values, Work
 from pipeline.engine.graph.candidates import sample_blocks, traced_candidates
 from pipeline.engine.graph.tracing import Untraceable
 from tasks.landscape import Landscape
@@ -40,7 +40,22 @@ Make = Callable[[Landscape, Sequence[str], Sequence[str], EngineChoice], Evaluat
 
 
 def tune(landscape: Landscape, work: Work, plain: EngineChoice, make: Make) -> EngineChoice:
-    """The fastest of `plain` and all that the traced objective allows, within the room."""
+    """The fastest of `plain` and all that the traced objective allows, within the room.
+
+    `plain` where the module fails at the points that would be timed: that is for the shard to say.
+    """
+    try:
+        return _fastest(landscape, work, plain, make)
+    except _Failed as failed:
+        LOG.warning("%s cannot be timed: the model raises %s", plain, failed)
+        return plain
+
+
+class _Failed(Exception):
+    """The module raised an error at one of the points."""
+
+
+def _fastest(landscape: Landscape, work: Work, plain: EngineChoice, make: Make) -> EngineChoice:
     objective = cast("EmpiricalRisk", landscape.objective)
     longest = max(work.splits, key=lambda split: len(objective.splits[split]))
     available = len(objective.splits[longest])
@@ -147,7 +162,7 @@ class _Race:
         """Losses of the plain loop on so many samples, evaluated once for all candidates."""
         if samples not in self._known:
             plain = self._evaluator(replace(self._plain, sample_block=samples))
-            self._known[samples] = plain.evaluate(points)["loss"]
+            self._known[samples] = _evaluated(plain, points)["loss"]
         return self._known[samples]
 
     def _samples(self, choice: EngineChoice) -> int:
@@ -159,9 +174,17 @@ class _Race:
     def _time(self, evaluator: Evaluator, choice: EngineChoice) -> float:
         """Seconds of a point and sample, once what is prepared has been prepared."""
         points = self._work.points
-        evaluator.evaluate(points[: choice.point_block])
+        _evaluated(evaluator, points[: choice.point_block])
         taken = _seconds(evaluator, points, choice.point_block, self._timed)
         return taken / self._samples(choice)
+
+
+def _evaluated(evaluator: Evaluator, points: Floats) -> Values:
+    try:
+        return evaluator.evaluate(points)
+    except Exception as error:
+        first_line = (str(error).splitlines() or [""])[0]
+        raise _Failed(f"{type(error).__name__}: {first_line}") from error
 
 
 def _seconds(evaluator: Evaluator, points: Floats, step: int, budget: float = 0.0) -> float:
@@ -170,7 +193,7 @@ def _seconds(evaluator: Evaluator, points: Floats, step: int, budget: float = 0.
     while True:
         chosen = points[:count]
         start = time.perf_counter()
-        evaluator.evaluate(chosen)
+        _evaluated(evaluator, chosen)
         taken = time.perf_counter() - start
         if taken >= budget or count >= len(points):
             return taken / len(chosen)

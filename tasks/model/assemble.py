@@ -8,7 +8,7 @@ Shape legend: N = samples, z = axes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from tasks.directions.parameters import (
 )
 from tasks.landscape import Landscape
 from tasks.model.checkpoint_parameters import Checkpoint
+from tasks.model.modules import plain_module
 from tasks.model.parameters import ModelPathParameters
 from tasks.model.reading import Reader, expanded
 from tasks.model.risk import Given, objective_of, refuse_training
@@ -60,12 +61,8 @@ def assemble(given: Given, setting: Setting) -> Landscape:
         SpecError: something does not fit, or is not there; the message names it and the remedy.
         WorkError: a path cannot be trained, or an alignment would change a checkpoint's function.
     """
-    module = given.module
-    refuse_training(module)
-    if next(module.parameters(), None) is None:
-        raise SpecError(
-            f"model: {type(module).__name__} has no parameters; there is nothing to scan"
-        )
+    given = replace(given, module=plain_module(given.module))
+    refuse_training(given.module)
     objective, policy = objective_of(given)
     module = objective.module
     origin = {name: tensor.detach() for name, tensor in module.named_parameters()}

@@ -9,11 +9,11 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Tensor, nn
 
 from schemas.errors import SpecError, listing, suggestion
 from tasks.objective import Split
+from tasks.trial import trial
 
 _USUAL = "logits"
 
@@ -97,17 +97,10 @@ def with_single_output(module: nn.Module, output: str | int | None, sample: Tens
 
 
 def _gives_a_tensor(module: nn.Module, sample: Tensor) -> bool:
-    parameter = next(module.parameters())
-    if sample.is_floating_point():
-        sample = sample.to(parameter.dtype)
-    training = module.training
     try:
-        with torch.no_grad():
-            return isinstance(module.eval()(sample.to(parameter.device, copy=True)), Tensor)
+        return isinstance(trial(module, sample), Tensor)
     except Exception:  # noqa: BLE001 - whatever a user's model raises is told by the checks
         return True
-    finally:
-        module.train(training)
 
 
 def _all_but_the_last(_module: nn.Module, _inputs: object, outputs: Tensor) -> Tensor:

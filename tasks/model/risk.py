@@ -21,6 +21,7 @@ from tasks.directions.parameters import (
 from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.outputs import predicting_next_token, with_single_output
 from tasks.model.parameters import BatchNormParameters, SectionParameters
+from tasks.model.precision import following
 from tasks.objective import LOSSES, EmpiricalRisk, SampleLoss, Split
 from tasks.paths.parameters import PathParameters
 
@@ -67,7 +68,7 @@ def refuse_training(module: nn.Module) -> None:
 def objective_of(given: Given) -> tuple[EmpiricalRisk, dict[str, Any] | None]:
     """The objective, and what is to be told of its running statistics."""
     splits = dict(given.splits)
-    sample = next(iter(splits.values())).inputs[:1]
+    sample = next(iter(splits.values())).inputs[:2]
     module = with_single_output(given.module, given.said.output, sample)
     loss = given.loss
     if loss == NEXT_TOKEN:
@@ -87,7 +88,8 @@ def objective_of(given: Given) -> tuple[EmpiricalRisk, dict[str, Any] | None]:
             f"batchnorm: got {settings.policy}, but the model has no running statistics; "
             "leave it out"
         )
-    risk = EmpiricalRisk(module, _loss(loss), splits)
+    module, function = following(module, _loss(loss), next(iter(splits.values())))
+    risk = EmpiricalRisk(module, function, splits)
     if not layers:
         return risk, None
     return _with_policy(risk, settings, given.said.path)
