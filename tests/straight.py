@@ -1,4 +1,4 @@
-"""Losses computed straight with torch, one point at a time in float64, to judge scans by."""
+"""Small networks, and losses computed straight with torch in float64, to judge scans by."""
 
 import copy
 import json
@@ -6,6 +6,33 @@ import json
 import numpy as np
 import torch
 import xarray as xr
+from torch import nn
+
+
+def mlp(seed=0):
+    """(N, 5) → 3 classes."""
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(5, 6), nn.Tanh(), nn.Linear(6, 3)).eval()
+
+
+def with_batchnorm(seed=0):
+    """(N, 5) → 3 classes, with running statistics of data that the seed has its part in."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Linear(5, 6), nn.BatchNorm1d(6), nn.ReLU(), nn.Linear(6, 3))
+    for _ in range(20):
+        net(torch.randn(64, 5) * (1 + seed) + seed)
+    return net.eval()
+
+
+def classes():
+    """Inputs (40, 5) and classes (40,)."""
+    torch.manual_seed(9)
+    return torch.randn(40, 5), torch.randint(0, 3, (40,))
+
+
+def train_loss(dataset, **at):
+    """The stored loss of the split `train` at a point."""
+    return dataset["loss"].sel(split="train", **at).item()
 
 
 def section_of(store):
