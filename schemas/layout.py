@@ -1,7 +1,7 @@
 """The store's contract: its groups, variables, dimensions, units, long names and version.
 
     scan.zarr/                Zarr format 3, consolidated
-    ├── attrs                 the manifest: spec, fingerprint, seed, versions, facts
+    ├── attrs                 the manifest: spec, spans, fingerprint, seed, hashes, facts, versions
     ├── <axis> …, split[, replicate, axis, axis_other]    coordinates
     ├── loss, accuracy …      ([replicate,] split, axis_1 … axis_z)
     ├── section_gradient      ([replicate,] split, axis, axis_1 … axis_z)
