@@ -38,6 +38,7 @@ from tasks.registry import Progress
 from tasks.section import Section
 
 _COMPLETE = "complete"
+_CONTROL = "control_point"
 _CHUNK = 2**20
 STEP = "evaluating checkpoints"
 
@@ -47,13 +48,15 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
 
     The group `section` holds `origin` and `direction`, one number after another, parameter by
     parameter as the variables `parameter`, `shape` and `start` say; `norm` of the directions and
-    `cosine` of the angles between them. `axis` is the axis, or the control point of a path.
+    `cosine` of the angles between them. A direction belongs to an `axis`, and of a path to a
+    `control_point`, as many of which there may be for its one axis.
     """
     if not isinstance(landscapes[0].objective, EmpiricalRisk) or _is_held(location, SECTION_GROUP):
         return
     sections = [landscape.section for landscape in landscapes]
     names = sections[0].touched
-    labels = list(axes) if sections[0].chart is None else _control_points(sections[0])
+    along, other = _dimensions(sections[0])
+    labels = _strings(list(axes) if along == AXIS else _control_points(sections[0]))
     shapes = [tuple(sections[0].origin[name].shape) for name in names]
     sizes = [sections[0].origin[name].numel() for name in names]
     told = xr.Dataset(
@@ -62,21 +65,26 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
             "shape": ("parameter", _strings([json.dumps(s) for s in shapes])),
             "start": ("parameter", np.cumsum([0, *sizes[:-1]]), {"long_name": "first number"}),
             "norm": (
-                (REPLICATE, AXIS),
+                (REPLICATE, along),
                 np.stack([norms(section.directions) for section in sections]),
                 {"long_name": "Euclidean norm of the direction", "units": "1"},
             ),
             "cosine": (
-                (REPLICATE, AXIS, AXIS_OTHER),
+                (REPLICATE, along, other),
                 np.stack([cosines(section.directions) for section in sections]),
                 {"long_name": "cosine of the angle between two directions", "units": "1"},
             ),
         },
-        coords={AXIS: _strings(labels), AXIS_OTHER: _strings(labels)},
+        coords={along: labels, other: labels},
     )
     _write(location, SECTION_GROUP, told if len(sections) > 1 else told.isel({REPLICATE: 0}))
     _write_numbers(location, sections, names, sum(sizes))
     _finish(location, SECTION_GROUP)
+
+
+def _dimensions(section: Section) -> tuple[str, str]:
+    """Those of the directions: a scan's own derivatives already have one entry for each axis."""
+    return (AXIS, AXIS_OTHER) if section.chart is None else (_CONTROL, f"{_CONTROL}_other")
 
 
 def _control_points(section: Section) -> list[str]:
@@ -92,7 +100,7 @@ def _write_numbers(
     m = len(sections[0].directions)
     for name, shape, dims in (
         ("origin", (*lead, n), ("number",)),
-        ("direction", (*lead, m, n), (AXIS, "number")),
+        ("direction", (*lead, m, n), (_dimensions(sections[0])[0], "number")),
     ):
         group.create_array(  # type: ignore[union-attr]
             name,

@@ -15,7 +15,7 @@ from safetensors.numpy import save_file
 from pipeline.exporting.files import whole
 from pipeline.exporting.selection import Selection
 from schemas.errors import SpecError
-from schemas.layout import AXIS, REPLICATE, SECTION_GROUP
+from schemas.layout import REPLICATE, SECTION_GROUP
 
 ORIGIN = "origin"
 
@@ -38,9 +38,11 @@ def write(selection: Selection, path: Path) -> list[Path]:
     section = selection.tree[SECTION_GROUP].to_dataset()
     if REPLICATE in section.dims:
         section = section.isel({REPLICATE: 0})
+    row_dimension = section["direction"].dims[0]
     tensors = dict(_named(section, ORIGIN, section[ORIGIN]))
-    for axis in section[AXIS].values:
-        for name, tensor in _named(section, str(axis), section["direction"].sel({AXIS: axis})):
+    for row in section["direction"]:
+        axis = str(row[row_dimension].item())
+        for name, tensor in _named(section, axis, row):
             if tensor.any():
                 tensors[name] = tensor
     with whole(path) as partial:

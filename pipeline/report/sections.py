@@ -9,7 +9,7 @@ from pipeline.report.runs import Floats, Run
 from pipeline.report.style import number
 from pipeline.report.summary import Line, Pairs, Table, told, with_spread
 from pipeline.report.view import View
-from schemas.layout import AXIS, AXIS_OTHER, SECTION_GROUP
+from schemas.layout import AXIS, SECTION_GROUP
 
 
 def runs(view: View) -> list[Table]:
@@ -46,21 +46,25 @@ def directions(scan: xr.DataTree) -> list[Table]:
     if SECTION_GROUP not in scan.children:
         return []
     found = scan[SECTION_GROUP].to_dataset()
-    if "norm" not in found or AXIS not in found.coords:
+    if "norm" not in found:
         return []
     norm, cosine = found["norm"], found.get("cosine")
-    names = [str(name) for name in norm[AXIS].values]
+    along = str(norm.dims[-1])
+    if along not in found.coords:
+        return []
+    names = [str(name) for name in norm[along].values]
     columns = ["norm"]
     if cosine is not None and len(names) > 1:
         columns += [f"cosine with {name}" for name in names]
     lines = []
     for i, name in enumerate(names):
-        cells = [with_spread(norm.isel({AXIS: i}))]
+        cells = [with_spread(norm.isel({along: i}))]
         if cosine is not None and len(names) > 1:
-            row = cosine.isel({AXIS: i})
-            cells += [with_spread(row.isel({AXIS_OTHER: j})) for j in range(len(names))]
+            row = cosine.isel({along: i})
+            cells += [with_spread(row.isel({f"{along}_other": j})) for j in range(len(names))]
         lines.append(Line("", name, cells))
-    return [Table("directions of the section", columns, lines, head="axis")]
+    head = "axis" if along == AXIS else "control point"
+    return [Table("directions of the section", columns, lines, head=head)]
 
 
 def described(scan: xr.DataTree) -> Pairs:

@@ -36,6 +36,17 @@ Patterns: TypeAlias = Annotated[
 ]
 
 
+def _as_checkpoints(value: object) -> object:
+    return (value,) if isinstance(value, (str, dict)) else value
+
+
+Checkpoints: TypeAlias = Annotated[
+    tuple[Checkpoint, ...],
+    Field(min_length=1),
+    BeforeValidator(_as_checkpoints, json_schema_input_type=Checkpoint | tuple[Checkpoint, ...]),
+]
+
+
 class _DirectionParameters(Parameters):
     """What every kind of direction has."""
 
@@ -101,8 +112,9 @@ class TrajectoryParameters(_DirectionParameters):
     """
 
     kind: Literal["pca"]
-    checkpoints: tuple[Checkpoint, ...] = Field(
-        min_length=1, description="The checkpoints of one or several runs."
+    checkpoints: Checkpoints = Field(
+        description="The checkpoints of one or several runs: files, or a pattern such as "
+        "runs/sgd/*.pt.",
     )
     centred: bool = Field(
         False, description="Subtract the mean displacement first, as in usual PCA."

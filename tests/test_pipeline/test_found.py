@@ -6,10 +6,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
-from pipeline import scan
+from pipeline import export, open_scan, scan
+from pipeline.report import write_report
 from schemas import SpecError
 from schemas.errors import ScanIncomplete
 
@@ -226,3 +228,24 @@ def test_hooks_of_precision_can_be_pickled(data):
     model, _ = following(OfFloat32().eval(), cross_entropy, Split(*data))
     again = pickle.loads(pickle.dumps(model)).double()
     assert again(data[0].double()).dtype == torch.float64
+
+
+@pytest.mark.parametrize("bends", [0, 2])
+def test_a_path_with_derivatives_is_stored_reported_and_exported(data, tmp_path, bends):
+    store = tmp_path / "s.zarr"
+    path = {"to": mlp(), "kind": "bezier" if bends else "linear"}
+    if bends:
+        path |= {"bends": bends, "training": {"steps": 2}}
+    metrics = ["loss", "section_gradient", "section_hessian"]
+    scan(mlp(), data, path=path, axes={"t": (0, 1, 5)}, metrics=metrics, store=store)
+    tree = open_scan(store)
+    assert tree["section_gradient"].dims == ("split", "axis", "t")
+    norms = tree["section"]["norm"]
+    assert norms.dims == ("control_point",)
+    assert norms.size == bends + 1
+    assert np.all(norms > 0)
+    page = write_report(tree, (), tmp_path / "report", title="a path", store=str(store))
+    assert "control_1" in page.read_text()
+    exported = load_file(export(store, tmp_path / "d", format="safetensors").files[0])
+    ends = {name for name in exported if name.startswith(f"control_{bends + 1}.")}
+    assert ends == {f"control_{bends + 1}.{name}" for name in mlp().state_dict()}
