@@ -175,7 +175,7 @@ def _path_section(
     if setting.z != 1:
         raise axis_count_error(setting.z, 1, "a path")
     start = tensors_in_double(origin)
-    there = read(path.to)
+    there = read.whole(path.to)
     end = {name: there[name].double() for name in start}
     if not setting.train and path.inner_points:
         path = path.model_copy(update={"training": path.training.model_copy(update={"steps": 0})})

@@ -42,20 +42,27 @@ class Reader:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
-        """A checkpoint's parameters and buffers; some of the parameters from a direction's file.
+        """As `whole`; or, from a direction's file, some of the parameters as they are there."""
+        tensors = self.raw(checkpoint)
+        if tensors.keys() < dict(self.module.named_parameters()).keys():
+            return tensors
+        return self._fitted(checkpoint, tensors)
+
+    def whole(self, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
+        """A checkpoint's parameters and buffers.
 
         Raises:
             SpecError: the file cannot be read, or does not fit the model.
         """
-        tensors = self.raw(checkpoint)
-        parameters = dict(self.module.named_parameters())
-        if tensors.keys() < parameters.keys():
-            return tensors
-        what = f"checkpoint {named(checkpoint)}"
-        found = fitted(tensors, self.module, what)
+        return self._fitted(checkpoint, self.raw(checkpoint))
+
+    def _fitted(
+        self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        found = fitted(tensors, self.module, f"checkpoint {named(checkpoint)}")
         if self.sample is None:
             return found
-        own = {**parameters, **dict(self.module.named_buffers())}
+        own = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
         reference = {name: own[name].detach() for name in found}
         aligned = align(self.module, reference, found, self.sample, seed=self.seed)
         self.facts[named(checkpoint)] = aligned.facts

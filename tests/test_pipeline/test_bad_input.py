@@ -5,9 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
+from torch import nn
 
+from pipeline import run, verify
 from pipeline.cli import main
+from schemas import parse_spec
 
 AXES = {"h1": {"start": 0, "stop": 1, "num": 8}, "h2": {"start": 0, "stop": 1, "num": 8}}
 QUADRATIC = {"task": "quadratic", "axes": AXES, "compute": {"workers": 0}}
@@ -25,6 +29,236 @@ def axis(**changes):
 
 def pattern(**changes):
     return {**PATTERN, "parameters": {**PATTERN["parameters"], **changes}}
+
+
+# What a user has beside the spec.
+NETS = """
+import torch
+from torch import nn
+
+def net():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)).eval()
+
+def scalar():
+    return nn.Linear(5, 1)
+
+def batchnorm():
+    return nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).eval()
+
+class Branching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(5, 4)
+        self.outer = nn.Linear(4, 3)
+
+    def forward(self, x):
+        hidden = self.inner(x)
+        return self.outer(hidden.relu() if float(hidden.sum()) > 0 else hidden.tanh())
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(5, 3)
+
+    def forward(self, x):
+        return {"scores": self.inner(x), "features": x}
+
+def data(samples=12, labels=12, classes=3):
+    pair = torch.randn(samples, 5), torch.arange(labels) % classes
+    return {"train": pair, "test": pair}
+
+def real():
+    return {name: (torch.randn(12, 5), torch.randn(12)) for name in ("train", "test")}
+
+def flat(outputs, targets):
+    return 1 + 0 * outputs.sum(dim=1)
+
+def total(outputs, targets):
+    return outputs.sum()
+"""
+
+
+class Malicious:
+    """What writes a file when it is unpickled."""
+
+    def __reduce__(self):
+        return Path.write_text, (Path("executed"), "it ran")
+
+
+def write_checkpoints():
+    """Files that fit `net`, and some that do not."""
+    state = nn.Sequential(nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, 3)).state_dict()
+    torch.save(state, "good.pt")
+    weight = state.pop("2.weight")
+    torch.save(state, "missing.pt")
+    torch.save({**state, "2.weigth": weight}, "renamed.pt")
+    torch.save({**state, "2.weight": weight, "3.bias": torch.zeros(3)}, "unexpected.pt")
+    torch.save({**state, "2.weight": weight.T}, "transposed.pt")
+    torch.save({"model": state, "extra": Malicious()}, "malicious.pt")
+    Path("text.pt").write_text("these are no weights")
+
+
+def model(axes=None, splits=("train", "test"), metrics=("loss",), **changes):
+    return {
+        "task": "model",
+        "axes": axes or AXES,
+        "splits": list(splits),
+        "metrics": list(metrics),
+        "parameters": {"model": "nets.py:net", "data": {"factory": "nets.py:data"}, **changes},
+    }
+
+
+def on_data(**arguments):
+    return model(data={"factory": "nets.py:data", "arguments": arguments})
+
+
+LINE = {"t": {"start": 0, "stop": 1, "num": 3}}
+PATH = {"to": "good.pt", "kind": "linear"}
+RISING = {"h1": {"rise": 2, "num": 3}, "h2": AXES["h2"]}
+MODELS = {
+    "model: no such file": (model(model="net.py:net"), r"model: no file 'net\.py'.*'nets\.py'"),
+    "model: no such name": (model(model="nets.py:nte"), r"has no 'nte'; did you mean 'net'"),
+    "model: no module": (model(model="nets.py:data"), r"gave dict; expected a torch\.nn\.Module"),
+    "model: no such argument": (
+        model(arguments={"width": 3}),
+        r"model: nets\.py:net has no argument 'width'; it takes \(\)",
+    ),
+    "checkpoint: no such file": (
+        model(checkpoint="god.pt"),
+        r"checkpoint: no file 'god\.pt'; did you mean 'good\.pt'",
+    ),
+    "checkpoint: a tensor is missing": (
+        model(checkpoint="missing.pt"),
+        r"checkpoint: 1 of the model's 4 tensors are missing in the file \(2\.weight\)",
+    ),
+    "checkpoint: a tensor has another name": (
+        model(checkpoint="renamed.pt"),
+        r"missing in the file \(2\.weight, nearest 2\.weigth\) and 1 of the file's 4 are not",
+    ),
+    "checkpoint: a tensor too many": (
+        model(checkpoint="unexpected.pt"),
+        r"checkpoint: 1 of the file's 5 are not the model's \(3\.bias\)",
+    ),
+    "checkpoint: another shape": (
+        model(checkpoint="transposed.pt"),
+        r"2\.weight is \(4, 3\) in the file and \(3, 4\) in the model",
+    ),
+    "checkpoint: a malicious pickle": (
+        model(checkpoint="malicious.pt"),
+        r"checkpoint: malicious\.pt holds Python objects \(.*pathlib\.Path.*save the weights alone",
+    ),
+    "checkpoint: no weights": (
+        model(checkpoint="text.pt"),
+        r"text\.pt was written neither by torch\.save nor by safetensors",
+    ),
+    "checkpoint: wrong key": (
+        model(checkpoint={"file": "good.pt", "key": "model"}),
+        r"checkpoint: good\.pt has no state dict at key 'model'; .*leave the key out",
+    ),
+    "checkpoint: wrong field": (
+        model(checkpoint={"fil": "good.pt"}),
+        r"parameters\.checkpoint\.fil: unknown field; .*did you mean 'file'\?$",
+    ),
+    "data: unknown name": (model(data="digts"), r"data: got 'digts'.*did you mean 'digits'"),
+    "data: none": (model(data=None), r"parameters\.data: got None"),
+    "data: no such factory": (
+        model(data={"factory": "nets.py:dta"}),
+        r"data\.factory: nets\.py has no 'dta'; did you mean 'data'",
+    ),
+    "data: fewer labels than samples": (on_data(labels=11), r"12 inputs and targets of shape"),
+    "data: labels beyond the outputs": (
+        on_data(classes=4),
+        r"data\['train'\]\.targets: hold classes 0 to 3; .*offer 0 to 2",
+    ),
+    "data: another split": (
+        model(splits=["train", "valid"]),
+        r"splits: got 'valid'; data has train, test",
+    ),
+    "data: numbers have no classes": (
+        model(
+            model="nets.py:scalar",
+            data={"factory": "nets.py:real"},
+            loss="mse",
+            metrics=["loss", "accuracy"],
+        ),
+        r"metrics: .*accuracy.*class",
+    ),
+    "loss: unknown": (model(loss="mes"), r"loss: got 'mes'.*did you mean 'mse'"),
+    "loss: imports nothing": (
+        model(loss="nets.py:nothing"),
+        r"loss: nets\.py has no 'nothing'",
+    ),
+    "loss: no such module": (model(loss="lossses:mse"), r"loss: no module 'lossses'"),
+    "loss: one number": (model(loss="nets.py:total"), r"loss: gave shape \(\) for .*reduction"),
+    "output: no such key": (
+        model(model="nets.py:Two", output="logits"),
+        r"output: .*without 'logits'; expected one of scores, features",
+    ),
+    "directions: unknown kind": (
+        model(directions="filtre"),
+        r"directions: got kind 'filtre'.*did you mean 'filter'",
+    ),
+    "directions: unknown field": (
+        model(directions={"kind": "filter", "ingore": "nothing"}),
+        r"kind 'filter' has no field 'ingore'.*did you mean 'ignore'",
+    ),
+    "directions: too few": (model(directions="gradient"), r"axes: got 2; .*needs 1"),
+    "directions: count of none": (
+        model(directions={"kind": "filter", "count": 0}),
+        r"parameters\.directions\.0\.count: got 0; expected 1 or more$",
+    ),
+    "path beside directions": (
+        model(LINE, path=PATH, directions="filter"),
+        r"path: stands beside directions; keep one",
+    ),
+    "path: two axes": (model(path=PATH), r"axes: got 2; a path needs 1"),
+    "path: no end": (model(LINE, path={"kind": "linear"}), r"path\.to: is missing; add it$"),
+    "path: to another model's": (
+        model(LINE, path={"to": "missing.pt", "kind": "linear"}),
+        r"checkpoint missing\.pt: 1 of the model's 4 tensors are missing",
+    ),
+    "directions: to another model's": (
+        model({"a": AXES["h1"]}, directions={"kind": "checkpoint", "to": "missing.pt"}),
+        r"directions\.0\.to: missing\.pt has no parameter '2\.weight'",
+    ),
+    "path: bends of a line": (
+        model(LINE, path={**PATH, "bends": 2}),
+        r"path: got bends for a linear path.*give kind: polygon or bezier",
+    ),
+    "batchnorm is missing": (
+        model(LINE, model="nets.py:batchnorm", path=PATH),
+        r"batchnorm: is missing; .*choose stored, interpolated or reestimated",
+    ),
+    "batchnorm of a model without": (
+        model(batchnorm="reestimated"),
+        r"batchnorm: got reestimated, but the model has no running statistics",
+    ),
+    "batchnorm: unknown policy": (
+        model(batchnorm="stord"),
+        r"parameters\.batchnorm\.policy: got 'stord'.*did you mean 'stored'",
+    ),
+    "align: not traceable": (
+        model(LINE, model="nets.py:Branching", path={"to": "branching.pt"}, align=True),
+        r"model: Branching cannot be traced .*alignment needs .*leave it out",
+    ),
+    "rise of a flat loss": (
+        model(RISING, loss="nets.py:flat"),
+        r"axes\.h1: the loss stays below 2 times .*give start, stop and num",
+    ),
+    "trajectories: nothing matches": (
+        model(trajectories={"sgd": "runs/*.pt"}),
+        r"trajectories\.sgd: runs/\*\.pt matches no file.*mend the pattern",
+    ),
+    "trajectories: no run": (
+        model(trajectories="runs/*.pt"),
+        r"trajectories: got 'runs/\*\.pt'; expected a mapping from the name of a run",
+    ),
+    "trajectories: another model's": (
+        model(trajectories={"sgd": ["good.pt", "missing.pt"]}),
+        r"checkpoint missing\.pt: 1 of the model's 4 tensors are missing",
+    ),
+}
 
 
 # what is asked for → a pattern that the one line must match
@@ -140,6 +374,11 @@ OPTIONS = {
         r"choose another",
     ),
     "no spot checks": (["verify", "nowhere.zarr", "--points", "0"], r"0 is not in the range"),
+    "export of no store": (["export", "nowhere.zarr"], r"nowhere\.zarr: no scan is stored here"),
+    "export in an unknown format": (
+        ["export", "nowhere.zarr", "--format", "cvs"],
+        r"cvs.*csv",
+    ),
     "unknown study": (["study", "patern"], r"study: got 'patern'.*did you mean 'patterns'"),
     "a study and all": (["study", "patterns", "--all"], r"exclude each other"),
     "unknown task to describe": (["tasks", "patern"], r"task: got 'patern'"),
@@ -164,13 +403,26 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture
+def users_folder(folder):
+    Path("nets.py").write_text(NETS)
+    write_checkpoints()
+    state = {"inner.weight": (4, 5), "inner.bias": (4,), "outer.weight": (3, 4), "outer.bias": (3,)}
+    torch.save({name: torch.ones(shape) for name, shape in state.items()}, "branching.pt")
+    return folder
+
+
+# Without a terminal, progress is a line now and then.
+PROGRESS = re.compile(r"[a-zA-Z ]+: [0-9,]+ of [0-9,]+ \(.*\).*")
+
+
 def assert_one_line(arguments, pattern, capsys):
     with pytest.raises(SystemExit) as end:
         main(arguments)
     printed = capsys.readouterr()
-    complaint = printed.err.strip()
+    *before, complaint = printed.err.strip().splitlines()
     assert end.value.code == 2, complaint
-    assert "\n" not in complaint
+    assert all(PROGRESS.fullmatch(line) for line in before)
     assert complaint.startswith("cartograd: ")
     assert "Traceback" not in complaint
     assert printed.out == ""
@@ -183,6 +435,27 @@ def test_a_broken_spec(name, folder, capsys):
     Path("scan.yaml").write_text(yaml.safe_dump({**QUADRATIC, **changes}))
     assert_one_line(["run", "scan.yaml"], pattern, capsys)
     assert not Path("scan.zarr").exists()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_broken_model(name, users_folder, capsys):
+    changes, pattern = MODELS[name]
+    Path("scan.yaml").write_text(yaml.safe_dump({**changes, "compute": {"workers": 0}}))
+    assert_one_line(["run", "scan.yaml"], pattern, capsys)
+    assert not Path("scan.zarr").exists()
+    assert not Path("executed").exists()
+
+
+def test_the_malicious_file_would_write_if_it_were_unpickled(users_folder):
+    torch.load("malicious.pt", weights_only=False)
+    assert Path("executed").exists()
+
+
+def test_the_models_files_are_right_but_for_what_is_broken(users_folder):
+    trajectories = {"sgd": ["good.pt"]}
+    spec = model(checkpoint="good.pt", trajectories=trajectories, metrics=("loss", "accuracy"))
+    run(parse_spec({**spec, "compute": {"workers": 0}, "store": "scan.zarr"}))
+    assert verify("scan.zarr").ok
 
 
 @pytest.mark.parametrize("name", FILES)

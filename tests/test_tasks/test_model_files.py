@@ -72,7 +72,8 @@ def users(tmp_path):
     return tmp_path
 
 
-def test_an_interrupted_scan_with_trajectories_is_continued_to_the_same_bits(users):
+@pytest.mark.parametrize("reached", ["nothing", "half", "all"])
+def test_an_interrupted_scan_with_trajectories_is_continued_to_the_same_bits(users, reached):
     store = users / "scan.zarr"
     run(users / "scan.yaml")
     whole = xr.open_zarr(store).load()
@@ -84,8 +85,12 @@ def test_an_interrupted_scan_with_trajectories_is_continued_to_the_same_bits(use
         ledger.record(ShardReport(shard, ShardStatus.PENDING, 0))
     ledger.flush()
     group["loss"][:, :2, :2] = np.nan
-    # As if the run had ended while it evaluated the checkpoints.
-    del group["trajectories"]
+    # How much of the trajectories there is depends on when the run ended.
+    if reached == "nothing":
+        del group["trajectories"]
+    elif reached == "half":
+        group["trajectories"].attrs["complete"] = False
+        group["trajectories/loss"][:] = 7
     consolidate(store)
     assert resume(store).counts.pending == 0
     xr.testing.assert_identical(xr.open_zarr(store).load(), whole)
