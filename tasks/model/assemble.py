@@ -19,6 +19,7 @@ from tasks.directions.make import DirectionContext, MadeDirections, make_directi
 from tasks.directions.parameters import (
     CheckpointDirectionParameters,
     Direction,
+    FileParameters,
     PlaneParameters,
     RandomParameters,
     TrajectoryParameters,
@@ -143,11 +144,13 @@ def _section(
     setting: Setting,
 ) -> tuple[Section, dict[str, Any]]:
     double = tensors_in_double(origin)
+    files = [item.file for item in items if isinstance(item, FileParameters)]
     context = DirectionContext(
         origin=double,
         z=setting.z,
         seed=setting.seed,
-        read=read,
+        # A direction is no network: it has no statistics, and units in the order of the origin's.
+        read=lambda each: read.raw(each) if each in files else read(each),
         objective=objective,
         split=next(iter(objective.splits)),
         progress=setting.progress,
@@ -175,7 +178,7 @@ def _path_section(
     if setting.z != 1:
         raise axis_count_error(setting.z, 1, "a path")
     start = tensors_in_double(origin)
-    there = read.whole(path.to)
+    there = read(path.to)
     end = {name: there[name].double() for name in start}
     if not setting.train and path.inner_points:
         path = path.model_copy(update={"training": path.training.model_copy(update={"steps": 0})})

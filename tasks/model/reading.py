@@ -42,24 +42,12 @@ class Reader:
     facts: dict[str, Any] = field(default_factory=dict)
 
     def __call__(self, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
-        """As `whole`; or, from a direction's file, some of the parameters as they are there."""
-        tensors = self.raw(checkpoint)
-        if tensors.keys() < dict(self.module.named_parameters()).keys():
-            return tensors
-        return self._fitted(checkpoint, tensors)
-
-    def whole(self, checkpoint: Checkpoint) -> Mapping[str, Tensor]:
         """A checkpoint's parameters and buffers.
 
         Raises:
             SpecError: the file cannot be read, or does not fit the model.
         """
-        return self._fitted(checkpoint, self.raw(checkpoint))
-
-    def _fitted(
-        self, checkpoint: Checkpoint, tensors: Mapping[str, Tensor]
-    ) -> Mapping[str, Tensor]:
-        found = fitted(tensors, self.module, f"checkpoint {named(checkpoint)}")
+        found = fitted(self.raw(checkpoint), self.module, f"checkpoint {named(checkpoint)}")
         if self.sample is None:
             return found
         own = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}

@@ -41,7 +41,7 @@ def project_runs(
     found = []
     for number, (_, checkpoint) in enumerate(every):
         progress(STEP, number, len(every))
-        there = read.whole(checkpoint)
+        there = read(checkpoint)
         shift = {name: there[name].double() - t for name, t in section.origin.items()}
         found.append(project(shift, section.directions))
     progress(STEP, len(every), len(every))
@@ -64,4 +64,4 @@ def shortly(checkpoint: Checkpoint) -> str:
 
 
 def _nth(checkpoints: Sequence[Checkpoint], read: Reader, k: int) -> Mapping[str, Tensor]:
-    return read.whole(checkpoints[k])
+    return read(checkpoints[k])

@@ -125,6 +125,19 @@ def test_principal_components_of_states_in_memory_span_them(data, tmp_path):
     )
 
 
+@pytest.mark.parametrize("align", [False, True])
+@pytest.mark.parametrize("make", [mlp, with_batchnorm])
+def test_a_direction_from_a_file_is_followed_as_it_is(make, align, data, tmp_path):
+    torch.manual_seed(5)
+    direction = {name: torch.randn_like(p) for name, p in make().named_parameters()}
+    torch.save(direction, tmp_path / "direction.pt")
+    item = {"kind": "file", "file": tmp_path / "direction.pt"}
+    found = scan(make(), data, directions=item, axes=LINE, align=align)
+    for a in (-1, 1):
+        expected = loss_of(moved(make(), [direction], [a]), data)
+        assert train_loss(found, a=a) == pytest.approx(expected, rel=1e-5)
+
+
 # Paths.
 
 
