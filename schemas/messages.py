@@ -37,7 +37,7 @@ def first_complaint(error: ValidationError, model: type[BaseModel]) -> str:
             del places[meant]
     first = next(iter(unknown or places))
     others = len(places) - 1
-    text = _sentence(first, places[first], model)
+    text = " ".join(_sentence(first, places[first], model).splitlines())
     return text + (f" (and {others} more field{'s' if others > 1 else ''} wrong)" if others else "")
 
 
@@ -119,7 +119,7 @@ def _plain(value: object) -> object:
 
 
 def _shown(value: object, most: int = 60) -> str:
-    text = repr(value)
+    text = " ".join(map(str.strip, repr(value).splitlines()))
     return text if len(text) <= most else text[: most - 1] + "…"
 
 

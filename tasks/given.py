@@ -136,8 +136,10 @@ def _without_weights(said: Mapping[str, Any], held: _Held) -> dict[str, Any]:
 
 
 def _item(item: object, held: _Held, name: str) -> object:
-    """One direction or path; weights alone are those of the checkpoint it leads to."""
-    if isinstance(item, nn.Module) or _is_state_dict(item):
+    """One direction or path; a checkpoint alone is the one it leads to."""
+    # A direction's text is the name of its kind.
+    is_file = name == "path" and isinstance(item, (str, Path))
+    if is_file or isinstance(item, nn.Module) or _is_state_dict(item):
         item = {"kind": "linear" if name == "path" else "checkpoint", "to": item}
     if not isinstance(item, Mapping):
         return item

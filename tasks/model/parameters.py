@@ -58,15 +58,16 @@ class ModelPathParameters(PathParameters):
 
 def _as_runs(value: object) -> object:
     if not isinstance(value, dict):
+        got = repr(value) if isinstance(value, str) else type(value).__name__
         raise ValueError(
-            f"got {value!r}; expected a mapping from the name of a run to its checkpoints, such "
-            "as {sgd: runs/sgd/*.pt}"
+            f"got {got}; expected a mapping from the name of a run to its checkpoints, such as "
+            "{sgd: runs/sgd/*.pt}"
         )
     return {name: [run] if isinstance(run, (str, dict)) else run for name, run in value.items()}
 
 
 Runs: TypeAlias = Annotated[
-    dict[str, tuple[Checkpoint, ...]],
+    dict[str, Annotated[tuple[Checkpoint, ...], Field(min_length=1)]],
     BeforeValidator(
         _as_runs, json_schema_input_type=dict[str, Checkpoint | tuple[Checkpoint, ...]]
     ),

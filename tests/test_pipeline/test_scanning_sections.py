@@ -1,6 +1,7 @@
 """`scan` of every kind of section and policy, against losses computed straight with torch."""
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,14 @@ def test_a_trained_curve_is_kept_beside_the_store_and_continued(data, tmp_path):
     zarr.open_group(tmp_path / "s.zarr", mode="r+")["loss"][:] = 7
     xr.testing.assert_identical(survey(), first)
     assert not set(told) & set(trained)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_path_leads_to_a_file(kind, data, tmp_path):
+    torch.save(mlp(1).state_dict(), tmp_path / "other.pt")
+    found = scan(mlp(), data, path=kind(tmp_path / "other.pt"), axes={"t": (0, 1, 3)})
+    there = scan(mlp(), data, path=mlp(1), axes={"t": (0, 1, 3)})
+    np.testing.assert_allclose(found["loss"], there["loss"], rtol=1e-6)
 
 
 def test_aligning_undoes_a_permutation(data):

@@ -97,6 +97,15 @@ def test_each_mistake_counts_once(raw, said):
     assert complaint(Outer, raw) == said
 
 
+def test_a_value_of_several_lines_is_shown_in_one():
+    class Layers:
+        def __repr__(self):
+            return "Layers(\n  (0): one\n)"
+
+    line = complaint(Outer, {"several": Layers()})
+    assert line == "several: got Layers( (0): one ); expected a list"
+
+
 def test_a_field_whose_name_begins_like_the_first_ones_counts():
     class Alike(BaseModel):
         ab: int
