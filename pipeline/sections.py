@@ -17,6 +17,7 @@ import torch
 import xarray as xr
 import zarr
 from torch import Tensor
+from zarr.storage import MemoryStore
 
 from pipeline.devices import local_device
 from pipeline.engine.choice import choose_engine, make_evaluator
@@ -51,7 +52,7 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
     `cosine` of the angles between them. A direction belongs to an `axis`, and of a path to a
     `control_point`, as many of which there may be for its one axis.
     """
-    if not isinstance(landscapes[0].objective, EmpiricalRisk) or _is_held(location, SECTION_GROUP):
+    if not isinstance(landscapes[0].objective, EmpiricalRisk) or _passes(location, SECTION_GROUP):
         return
     sections = [landscape.section for landscape in landscapes]
     names = sections[0].touched
@@ -135,7 +136,7 @@ def write_trajectories(
     it the checkpoint lies, and its own `loss`, which is not that of its projection.
     """
     first = landscapes[0].trajectories
-    if first is None or _is_held(location, TRAJECTORY_GROUP):
+    if first is None or _passes(location, TRAJECTORY_GROUP):
         return
     every = [each.trajectories for each in landscapes if each.trajectories is not None]
     losses = [
@@ -214,8 +215,11 @@ def _strings(values: Sequence[str]) -> npt.NDArray[Any]:
     return np.array(list(values), dtype=np.dtypes.StringDType())
 
 
-def _is_held(location: Location, group: str) -> bool:
-    """Whether a group was written to its end."""
+def _passes(location: Location, group: str) -> bool:
+    """Whether a group is not to be written: it is there to its end, or nobody will read it."""
+    if isinstance(location, MemoryStore):
+        # A store in memory is gone after the call; only its dataset is handed on.
+        return True
     root = zarr.open_group(zarr_target(location), mode="r", use_consolidated=False)
     return group in root and bool(root[group].attrs.get(_COMPLETE))
 
