@@ -71,8 +71,8 @@ def scan(
         directions: `random` (Gaussian), `filter`, `layer` or `parameter` (Gaussian, rescaled; Li
             et al. 2018, arXiv:1712.09913), `gradient`, `hessian`; a mapping with `kind` and what
             `cartograd tasks model` lists for it, such as `{"kind": "plane", "through": [b, c]}`;
-            a list of these; or one mapping from parameter name to tensor for each axis. `filter`
-            by default.
+            a list of these, in which a state dict stands for a checkpoint to go to; or one mapping
+            from parameter name to tensor for each axis. `filter` by default.
         path: a checkpoint, for the straight line to it, or a mapping with `to`, `kind` (`linear`,
             `polygon`, `bezier`) and `bends`; instead of directions.
         axes: name → (start, stop, number), a one-dimensional array of coordinates, or

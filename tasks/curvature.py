@@ -21,6 +21,7 @@ from torch.func import functional_call
 
 from schemas.errors import SpecError, listing, suggestion
 from tasks.batchnorm import reestimate
+from tasks.directions.selection import is_statistic
 from tasks.kernels import open_kernels
 from tasks.objective import EmpiricalRisk, Split, per_sample
 from tasks.spectrum import TOLERANCE, Floats, NotFiniteError, end_eigenpairs
@@ -211,6 +212,7 @@ def _block_samples(module: nn.Module, split: Split) -> int:
     leaves = {
         name: parameter.detach().requires_grad_(parameter.is_floating_point())
         for name, parameter in module.named_parameters()
+        if not is_statistic(name)
     }
     own = {leaf.untyped_storage().data_ptr() for leaf in leaves.values()}
     kept: dict[int, int] = {}

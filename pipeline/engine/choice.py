@@ -24,6 +24,7 @@ from pipeline.engine.shrinking import ShrinkingEvaluator
 from pipeline.engine.totals import FAST_METRICS
 from pipeline.engine.tuning import tune
 from schemas.errors import SpecError, listing, suggestion
+from tasks.directions.selection import is_statistic
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk
 
@@ -158,15 +159,14 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                 f"{suggestion(split, offered)}"
             )
     for metric in metrics:
-        reason = _not_measured(objective, splits, metric)
+        reason = _not_measured(landscape, splits, metric)
         if reason:
             raise SpecError(f"metrics: got {metric!r}; {reason}")
 
 
-def _not_measured(
-    objective: EmpiricalRisk | ClosedForm, splits: Sequence[str], metric: str
-) -> str | None:
-    """Why an objective does not offer a metric, and what to do."""
+def _not_measured(landscape: Landscape, splits: Sequence[str], metric: str) -> str | None:
+    """Why a landscape does not offer a metric, and what to do."""
+    objective = landscape.objective
     if isinstance(objective, ClosedForm):
         offered = metric in CLOSED_FORM_METRICS
         return None if offered else f"a closed form offers {listing(sorted(CLOSED_FORM_METRICS))}"
@@ -177,6 +177,11 @@ def _not_measured(
         return (
             "with batchnorm: reestimated the statistics depend on the point, and only "
             f"{listing(sorted(FAST_METRICS))} are defined; use batchnorm: stored or leave it out"
+        )
+    if metric.startswith("section_") and any(map(is_statistic, landscape.section.touched)):
+        return (
+            "with batchnorm: interpolated the axes move running statistics, which have no "
+            "derivative; leave it out"
         )
     return None
 

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from tasks.directions.selection import is_statistic
 from tasks.objective import EmpiricalRisk
 from tasks.trial import trial
 
@@ -146,6 +147,9 @@ def load_origin(module: nn.Module, origin: Mapping[str, Tensor]) -> None:
 
 
 def trainable_names(module: nn.Module) -> list[str]:
-    """The parameters that require a gradient; all of them where none does."""
-    named = dict(module.named_parameters())
+    """The parameters that require a gradient; all of them where none does.
+
+    Running statistics among them never do: they are no coordinates of the loss.
+    """
+    named = {n: t for n, t in module.named_parameters() if not is_statistic(n)}
     return [name for name, parameter in named.items() if parameter.requires_grad] or list(named)

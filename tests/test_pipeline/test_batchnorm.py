@@ -13,6 +13,7 @@ from pipeline.engine.contract import Work
 from pipeline.engine.reference import evaluate_reference
 from schemas import SpecError
 from tasks.batchnorm import Reestimation, batch_norms, reestimate, statistics_as_parameters
+from tasks.curvature import mean_loss_gradient
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split, cross_entropy
 from tasks.section import directions_as_section
@@ -132,3 +133,18 @@ def test_reestimation_is_left_to_the_plain_loop():
 def test_a_batch_must_have_statistics(batch):
     with pytest.raises(SpecError, match=f"batchnorm.batch: got {batch}; expected 2 to 30"):
         Reestimation(data().inputs, batch)
+
+
+def test_statistics_that_move_have_no_derivative():
+    here = network(0)
+    statistics_as_parameters(here)
+    origin = {name: tensor.detach().double() for name, tensor in here.named_parameters()}
+    scanned = landscape(here, direction={name: torch.ones_like(t) for name, t in origin.items()})
+    choice = EngineChoice("autograd", "cpu", "float64", 1, 30)
+    with pytest.raises(SpecError, match=r"section_gradient.*which have no derivative"):
+        make_evaluator(scanned, ("train",), ("loss", "section_gradient"), choice)
+    found = make_evaluator(scanned, ("train",), ("loss", "gradient_norm"), choice).evaluate(POINTS)
+    weights = {n: t for n, t in origin.items() if not n.endswith(("_mean", "_var"))}
+    slope = mean_loss_gradient(scanned.objective, "train", origin, list(weights))
+    norm = np.sqrt(sum(float(part.square().sum()) for part in slope.values()))
+    assert found["gradient_norm"][0, 0] == pytest.approx(norm, rel=1e-9)
