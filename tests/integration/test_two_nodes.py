@@ -149,9 +149,9 @@ axes:
   x: {start: 0, stop: 1, num: 120}
   y: {start: 0, stop: 1, num: 100}
 chunks: {x: 12, y: 10}
-compute: {workers: 2, engine: {name: loop, sample_block: 256}}
+compute: {workers: 2, engine: {name: batched, sample_block: 128, point_block: 8, degree: 1}}
 """
-# A forced evaluator: one found by timing may differ from store to store, and with it the last digit.
+# Forced: an evaluator found by timing may differ from store to store, and with it the last digit.
 
 RUN = """
 import sys
