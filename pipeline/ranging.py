@@ -10,7 +10,7 @@ import numpy as np
 from pipeline.devices import local_device
 from pipeline.engine.choice import choose_engine, make_evaluator
 from pipeline.engine.contract import Evaluator
-from schemas.errors import SpecError
+from schemas.errors import Interrupted, SpecError
 from schemas.scan import ScanSpec
 from tasks.landscape import Landscape
 from tasks.registry import Progress, silent
@@ -90,6 +90,8 @@ class _Probe:
         point[0, axis] = coordinate
         try:
             return float(self._evaluator.evaluate(point)["loss"][0, 0])
+        except Interrupted:
+            raise
         except Exception as error:  # noqa: BLE001 - a user's model may raise anything
             told = (str(error).splitlines() or [""])[0]
             raise SpecError(

@@ -21,7 +21,9 @@ from zarr.storage import MemoryStore
 
 from pipeline.devices import local_device
 from pipeline.engine.choice import choose_engine, make_evaluator
+from pipeline.engine.reference import evaluate_reference
 from pipeline.store import Location, consolidate, zarr_target
+from schemas.errors import StoreMismatch
 from schemas.layout import (
     AXIS,
     AXIS_OTHER,
@@ -32,15 +34,20 @@ from schemas.layout import (
     TRAJECTORY_GROUP,
 )
 from schemas.scan import ScanSpec
+from tasks.batchnorm import Reestimation
 from tasks.directions.geometry import cosines, norms
 from tasks.landscape import Landscape, Trajectories
-from tasks.objective import EmpiricalRisk
+from tasks.objective import EmpiricalRisk, Split
 from tasks.registry import Progress
 from tasks.section import Section
 
 _COMPLETE = "complete"
 _CONTROL = "control_point"
 _CHUNK = 2**20
+_PROBED_LOSS = "probed_loss"
+_PROBED_SAMPLES = 8
+# Room for what another machine rounds otherwise.
+_PROBE_TOLERANCE = 1e-6
 STEP = "evaluating checkpoints"
 
 
@@ -50,9 +57,17 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
     The group `section` holds `origin` and `direction`, one number after another, parameter by
     parameter as the variables `parameter`, `shape` and `start` say; `norm` of the directions and
     `cosine` of the angles between them. A direction belongs to an `axis`, and of a path to a
-    `control_point`, as many of which there may be for its one axis.
+    `control_point`, as many of which there may be for its one axis. `probed_loss` tells whether
+    a continued scan still is of the same function.
+
+    Raises:
+        StoreMismatch: the model or the loss computes something else than when the scan began.
     """
-    if not isinstance(landscapes[0].objective, EmpiricalRisk) or _passes(location, SECTION_GROUP):
+    if not isinstance(landscapes[0].objective, EmpiricalRisk) or _passes(location):
+        return
+    probed = np.stack([_probed(landscape) for landscape in landscapes])
+    if _is_held(location, SECTION_GROUP):
+        _check_same_function(location, probed)
         return
     sections = [landscape.section for landscape in landscapes]
     names = sections[0].touched
@@ -74,6 +89,11 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
                 (REPLICATE, along, other),
                 np.stack([cosines(section.directions) for section in sections]),
                 {"long_name": "cosine of the angle between two directions", "units": "1"},
+            ),
+            _PROBED_LOSS: (
+                (REPLICATE, SPLIT, "probe"),
+                probed,
+                {"long_name": "loss of the first samples, at 0 and then at 1/2", "units": "1"},
             ),
         },
         coords={along: labels, other: labels},
@@ -136,7 +156,7 @@ def write_trajectories(
     it the checkpoint lies, and its own `loss`, which is not that of its projection.
     """
     first = landscapes[0].trajectories
-    if first is None or _passes(location, TRAJECTORY_GROUP):
+    if first is None or _passes(location) or _is_held(location, TRAJECTORY_GROUP):
         return
     every = [each.trajectories for each in landscapes if each.trajectories is not None]
     losses = [
@@ -215,11 +235,46 @@ def _strings(values: Sequence[str]) -> npt.NDArray[Any]:
     return np.array(list(values), dtype=np.dtypes.StringDType())
 
 
-def _passes(location: Location, group: str) -> bool:
-    """Whether a group is not to be written: it is there to its end, or nobody will read it."""
-    if isinstance(location, MemoryStore):
-        # A store in memory is gone after the call; only its dataset is handed on.
-        return True
+def _probed(landscape: Landscape) -> npt.NDArray[np.float64]:
+    """Losses (S, 2) of a few samples at two points of a module's section.
+
+    Tensors are hashed, but what the code of a user's module and loss makes of them is not.
+    """
+    objective, z = landscape.objective, landscape.section.z
+    if not isinstance(objective, EmpiricalRisk):
+        raise TypeError("only a module has code of its own")
+    splits = {
+        name: Split(split.inputs[:_PROBED_SAMPLES], split.targets[:_PROBED_SAMPLES])
+        for name, split in objective.splits.items()
+    }
+    again = objective.reestimation
+    if again is not None:
+        again = Reestimation(again.inputs[:_PROBED_SAMPLES], min(again.batch, _PROBED_SAMPLES))
+    few = replace(landscape, objective=replace(objective, splits=splits, reestimation=again))
+    points = np.stack([np.zeros(z), np.full(z, 0.5)])
+    return evaluate_reference(few, points, tuple(splits), ("loss",))["loss"]
+
+
+def _check_same_function(location: Location, probed: npt.NDArray[np.float64]) -> None:
+    group = zarr.open_group(zarr_target(location), mode="r", use_consolidated=False)[SECTION_GROUP]
+    if _PROBED_LOSS not in group:  # type: ignore[operator]
+        return
+    known = np.asarray(group[_PROBED_LOSS]).reshape(probed.shape)  # type: ignore[index]
+    if not np.allclose(probed, known, rtol=_PROBE_TOLERANCE, atol=0, equal_nan=True):
+        raise StoreMismatch(
+            f"{location}: the same parameters and data now give another loss than when the scan "
+            "began (changed code of the model or of the loss, or a changed library); restore it "
+            "or choose another store"
+        )
+
+
+def _passes(location: Location) -> bool:
+    """Whether nobody will read a group: a store in memory is gone after the call."""
+    return isinstance(location, MemoryStore)
+
+
+def _is_held(location: Location, group: str) -> bool:
+    """Whether a group was written to its end."""
     root = zarr.open_group(zarr_target(location), mode="r", use_consolidated=False)
     return group in root and bool(root[group].attrs.get(_COMPLETE))
 

@@ -16,6 +16,7 @@ import numpy as np
 from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Values, Work
 from pipeline.engine.graph.candidates import sample_blocks, traced_candidates
 from pipeline.engine.graph.tracing import Untraceable
+from schemas.errors import Interrupted
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split
 
@@ -182,6 +183,8 @@ class _Race:
 def _evaluated(evaluator: Evaluator, points: Floats) -> Values:
     try:
         return evaluator.evaluate(points)
+    except Interrupted:
+        raise
     except Exception as error:
         first_line = (str(error).splitlines() or [""])[0]
         raise _Failed(f"{type(error).__name__}: {first_line}") from error

@@ -6,14 +6,17 @@ import pickle
 import numpy as np
 import pytest
 import torch
+import zarr
 from safetensors.torch import load_file
 from torch import nn
 from torch.nn import functional
 
 from pipeline import export, open_scan, scan
+from pipeline.ledger import Ledger, ShardReport
 from pipeline.report import write_report
-from schemas import SpecError
+from schemas import SpecError, StoreMismatch
 from schemas.errors import ScanIncomplete
+from schemas.layout import ShardStatus
 
 AXES = {"a": (-1, 1, 3)}
 ORIGIN = 1
@@ -249,3 +252,36 @@ def test_a_path_with_derivatives_is_stored_reported_and_exported(data, tmp_path,
     exported = load_file(export(store, tmp_path / "d", format="safetensors").files[0])
     ends = {name for name in exported if name.startswith(f"control_{bends + 1}.")}
     assert ends == {f"control_{bends + 1}.{name}" for name in mlp().state_dict()}
+
+
+class Scaled(nn.Module):
+    factor = 1.0
+
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(6, 4)
+
+    def forward(self, x):
+        return self.factor * self.inner(x)
+
+
+def test_a_scan_whose_code_has_changed_is_not_continued(data, tmp_path, monkeypatch):
+    store = tmp_path / "s.zarr"
+    model = Scaled().eval()
+    expected = scan(model, data, axes=AXES, store=store)["loss"].load()
+
+    def undo():
+        ledger = Ledger(store)
+        ledger.record(ShardReport(0, ShardStatus.PENDING, 0, 0.0))
+        ledger.flush()
+        zarr.open_group(store, mode="r+")["loss"][:] = 7
+
+    undo()
+    monkeypatch.setattr(Scaled, "factor", 2.0)
+    with pytest.raises(StoreMismatch, match="now give another loss than when the scan began"):
+        scan(model, data, axes=AXES, store=store)
+    monkeypatch.setattr(Scaled, "factor", float("nan"))
+    with pytest.raises(StoreMismatch, match="now give another loss"):
+        scan(model, data, axes=AXES, store=store)
+    monkeypatch.setattr(Scaled, "factor", 1.0)
+    assert scan(model, data, axes=AXES, store=store)["loss"].load().equals(expected)
