@@ -146,9 +146,9 @@ parameters:
   target: {function: two-well}
   training: {steps: 0}
 axes:
-  x: {start: 0, stop: 1, num: 120}
-  y: {start: 0, stop: 1, num: 100}
-chunks: {x: 12, y: 10}
+  x: {start: 0, stop: 1, num: 60}
+  y: {start: 0, stop: 1, num: 50}
+chunks: {x: 6, y: 5}
 compute: {workers: 2, engine: {name: batched, sample_block: 128, point_block: 8, degree: 1}}
 """
 # Forced: an evaluator found by timing may differ from store to store, and with it the last digit.
