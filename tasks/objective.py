@@ -42,11 +42,10 @@ def cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
 def binary_cross_entropy(outputs: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy of logits against labels 0 and 1 of the same shape, in nats, shape (N,)."""
     outputs, targets = _alike(outputs, targets)
-    return _mean(
-        functional.binary_cross_entropy_with_logits(
-            outputs, targets.to(outputs.dtype), reduction="none"
-        )
-    )
+    ones = targets.to(outputs.dtype)
+    # Torch's own writes into a tensor of one point's shape, which no block of points has.
+    inside, outside = functional.logsigmoid(outputs), functional.logsigmoid(-outputs)
+    return _mean(-(ones * inside + (1 - ones) * outside))
 
 
 def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:

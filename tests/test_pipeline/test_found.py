@@ -12,11 +12,16 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline import export, open_scan, scan
+from pipeline.engine.choice import make_evaluator
+from pipeline.engine.contract import EngineChoice
+from pipeline.engine.reference import evaluate_reference
 from pipeline.ledger import Ledger, ShardReport
 from pipeline.report import write_report
 from schemas import SpecError, StoreMismatch
 from schemas.errors import ScanIncomplete
 from schemas.layout import ShardStatus
+from tasks.given import given_landscape
+from tasks.objective import Split, binary_cross_entropy
 
 AXES = {"a": (-1, 1, 3)}
 ORIGIN = 1
@@ -285,3 +290,48 @@ def test_a_scan_whose_code_has_changed_is_not_continued(data, tmp_path, monkeypa
         scan(model, data, axes=AXES, store=store)
     monkeypatch.setattr(Scaled, "factor", 1.0)
     assert scan(model, data, axes=AXES, store=store)["loss"].load().equals(expected)
+
+
+def several_positions():
+    classes = torch.randint(0, 5, (10, 4))
+    classes[:, :2] = -100
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 20), nn.Unflatten(1, (5, 4)))
+    return model, Split(torch.randn(10, 6), classes), "cross_entropy"
+
+
+def labels():
+    inputs = torch.randn(10, 6)
+    return mlp(1), Split(inputs, (inputs[:, 0] > 0).long()), "binary_cross_entropy"
+
+
+@pytest.mark.parametrize(
+    ("name", "make"),
+    [
+        *((name, make) for name in ("traced", "autograd") for make in (several_positions, labels)),
+        ("batched", labels),
+    ],
+)
+def test_every_evaluator_measures_the_same_accuracy(make, name):
+    model, split, loss = make()
+    landscape = given_landscape(
+        model.eval(), {"train": split}, loss=loss, directions=None, origin=None, z=2, seed=0
+    )
+    points = np.random.default_rng(0).uniform(-1, 1, (6, 2))
+    metrics = ("loss", "accuracy")
+    choice = EngineChoice(name, "cpu", "float64", 1, 4, 4 if name == "batched" else 1)
+    found = make_evaluator(landscape, ("train",), metrics, choice).evaluate(points)
+    expected = evaluate_reference(landscape, points, ("train",), metrics)
+    for metric in metrics:
+        np.testing.assert_allclose(found[metric], expected[metric], rtol=1e-12)
+    assert len(np.unique(expected["accuracy"])) > 1
+
+
+def test_the_cross_entropy_of_sure_labels_keeps_its_digits():
+    outputs = torch.tensor([[-40.0, 40.0, 0.0, -40.0]], dtype=torch.float64, requires_grad=True)
+    labels = torch.tensor([[0.0, 1.0, 1.0, 1.0]], dtype=torch.float64)
+    expected = functional.binary_cross_entropy_with_logits(outputs, labels, reduction="none")
+    for k in range(4):
+        found = binary_cross_entropy(outputs[:, k], labels[:, k])
+        assert found.item() == pytest.approx(expected[0, k].item(), rel=1e-14)
+    slope = torch.autograd.grad(binary_cross_entropy(outputs, labels).sum(), outputs)[0]
+    np.testing.assert_allclose(slope, (torch.sigmoid(outputs) - labels).detach() / 4, atol=1e-17)

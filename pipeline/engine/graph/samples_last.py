@@ -27,6 +27,7 @@ from pipeline.engine.graph.runners import (
     result,
     stacked,
 )
+from tasks.objective import accuracy
 from tasks.section import Section
 
 
@@ -109,10 +110,8 @@ class SamplesLastRunner:
 
 
 def _hits(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of the targets (B, …) at which the outputs (P, C, …, B) are greatest: (P, B)."""
-    # Several times faster than argmax, and the first of equals as well.
-    hits = outputs.max(dim=1).indices == targets.movedim(0, -1)
-    return hits if targets.dim() == 1 else hits.double().flatten(1, -2).mean(dim=1)
+    """The accuracy (P, B) of outputs (P, …, B) against targets (B, …)."""
+    return torch.stack([accuracy(point.movedim(-1, 0), targets) for point in outputs])
 
 
 def _filled_up(points: Floats, size: int) -> Floats:
