@@ -257,8 +257,6 @@ def _probed(landscape: Landscape) -> npt.NDArray[np.float64]:
 
 def _check_same_function(location: Location, probed: npt.NDArray[np.float64]) -> None:
     group = zarr.open_group(zarr_target(location), mode="r", use_consolidated=False)[SECTION_GROUP]
-    if _PROBED_LOSS not in group:  # type: ignore[operator]
-        return
     known = np.asarray(group[_PROBED_LOSS]).reshape(probed.shape)  # type: ignore[index]
     if not np.allclose(probed, known, rtol=_PROBE_TOLERANCE, atol=0, equal_nan=True):
         raise StoreMismatch(
