@@ -5,12 +5,12 @@ Shape legend: P = points of a batch, S = splits, n = numbers that a direction to
 
 from __future__ import annotations
 
-import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.building import build_landscapes
+from pipeline.calibrating import seconds_per_point
 from pipeline.contents import Contents, scan_contents
 from pipeline.devices import local_device, local_workers
 from pipeline.engine.charted import flat
@@ -35,7 +35,6 @@ from tasks.landscape import Landscape
 
 _MOST_BATCH = 4096
 _BATCH_BYTES = 64 * 2**20
-_CALIBRATION_SECONDS = 0.2
 # Values are held as measured (float64), as stored, and once more while they are compressed.
 _COPIES_OF_VALUES = 3
 
@@ -222,7 +221,9 @@ def make_plan(
     if plan.worker_bytes > memory.limit:
         return plan
     if calibrate:
-        plan = replace(plan, seconds_per_point=seconds_per_point(landscape, plan))
+        plan = replace(
+            plan, seconds_per_point=seconds_per_point(landscape, contents, choice, plan.batch)
+        )
     if choice.dtype == "bfloat16" and tune:
         measured = measured_error(landscape, contents.grid, spec.splits, choice, spec.seed)
         plan = replace(plan, error=measured)
@@ -259,22 +260,6 @@ def _choice(
             "use engine: auto"
         ) from None
     return choice
-
-
-def seconds_per_point(landscape: Landscape, plan: Plan) -> float:
-    """Time of one point, measured on points of the first shard for a fraction of a second."""
-    contents = plan.contents
-    evaluator = make_evaluator(landscape, contents.splits, contents.metrics, plan.engine)
-    points = contents.grid.points(contents.grid.shard(0), 0, plan.batch)
-    evaluator.evaluate(points[:1])
-    count, taken = 1, 0.0
-    while True:
-        start = time.perf_counter()
-        evaluator.evaluate(points[:count])
-        taken = time.perf_counter() - start
-        if taken > _CALIBRATION_SECONDS / 4 or count >= len(points):
-            return taken / count
-        count = min(len(points), count * 4)
 
 
 def _batch(memory: Memory, shard_points: int) -> int:

@@ -15,6 +15,7 @@ from pipeline.ledger import ShardReport
 from pipeline.planning import Plan
 from pipeline.shipping import Packed, unpack
 from pipeline.store import Location, RegionFile
+from schemas.errors import Interrupted
 from schemas.layout import ShardStatus
 from tasks.landscape import Landscape
 
@@ -45,6 +46,8 @@ class ShardWorker:
         try:
             values = self._values(shard)
             checksum = self._regions.write(shard, values)
+        except Interrupted:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever a user's model raises is the report
             return ShardReport(
                 shard,

@@ -118,6 +118,7 @@ METRICS = {
 RESERVED_NAMES = frozenset(
     {SPLIT, REPLICATE, AXIS, AXIS_OTHER, "shard", TARGET, TARGET_LOSS}
     | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP, TRAJECTORY_GROUP, SECTION_GROUP, CHECKPOINT}
+    | {"control_point", "control_point_other", "cosine", "norm", "number", "parameter", "probe"}
     | METRICS.keys()
 )
 

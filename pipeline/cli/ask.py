@@ -37,7 +37,6 @@ def plan(spec: Path, overrides: tuple[str, ...], as_json: bool) -> None:
 def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
     from pipeline.planning import size
 
-    seconds = made["projected_seconds"]
     return [
         ("axes", ", ".join(f"{name} {n:,}" for name, n in made["axes"].items())),
         ("points", f"{made['points']:,} in {made['replicates']} replicate(s)"),
@@ -54,9 +53,17 @@ def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
             "memory per worker",
             f"{size(made['memory_per_worker'])} of {size(made['memory_limit'])}",
         ),
-        ("time per point", f"{1e3 * made['seconds_per_point']:.3g} ms, measured here"),
-        ("projected time", f"{seconds:,.0f} s of evaluation"),
+        *_time_rows(made["seconds_per_point"], made["projected_seconds"]),
         ("fingerprint", made["fingerprint"]),
+    ]
+
+
+def _time_rows(point: float | None, scan: float | None) -> list[tuple[str, str]]:
+    if point is None or scan is None:
+        return [("time per point", "not known: the model fails at the first points")]
+    return [
+        ("time per point", f"{1e3 * point:.3g} ms, measured here"),
+        ("projected time", f"{scan:,.0f} s of evaluation"),
     ]
 
 

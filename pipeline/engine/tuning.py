@@ -107,18 +107,20 @@ class _Race:
         does not last are left out.
         """
         start = time.perf_counter()
-        timed: list[tuple[EngineChoice, Evaluator, float]] = []
+        finalists: list[tuple[EngineChoice, Evaluator, float]] = []
+        tried = 0
         for choice in candidates:
-            if len(timed) >= _LEAST_CANDIDATES and time.perf_counter() - start > budget / 2:
+            if tried >= _LEAST_CANDIDATES and time.perf_counter() - start > budget / 2:
                 break
             try:
                 evaluator = self._evaluator(choice)
                 if choice == self._plain or self.agrees(choice, evaluator):
-                    timed.append((choice, evaluator, self._time(evaluator, choice)))
+                    finalists.append((choice, evaluator, self._time(evaluator, choice)))
+                    tried += 1
             except Untraceable as error:
                 LOG.debug("%s: %s", choice, error)
-        timed.sort(key=lambda entry: entry[2])
-        finalists = timed[:_FINALISTS]
+            # Each holds copies of the parameters: only so many are kept.
+            finalists = sorted(finalists, key=lambda entry: entry[2])[:_FINALISTS]
         best = [seconds for _, _, seconds in finalists]
         for _ in range(_ROUNDS - 1):
             if time.perf_counter() - start > budget:
