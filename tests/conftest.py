@@ -1,20 +1,30 @@
 """One private Ray for the session: it takes seconds to start."""
 
+from pathlib import Path
+
 import cloudpickle
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from tests import landscapes
+
+ROOT = Path(__file__).parents[1]
 
 # Workers do not see the test folder, so its functions travel whole.
 cloudpickle.register_pickle_by_value(landscapes)
 
 
-def pytest_collection_modifyitems(items):
-    """What starts Ray or kills processes runs in one worker, every other file in any."""
-    for item in items:
-        alone = "integration" in item.path.parts or "ray_here" in item.fixturenames
-        group = "processes" if alone else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
+class ByFile(LoadScopeScheduling):
+    """Each file in one of pytest's processes; all that start Ray or kill processes in the same."""
+
+    def _split_scope(self, nodeid):
+        file = nodeid.partition("::")[0]
+        alone = "integration" in file or "ray_here" in (ROOT / file).read_text()
+        return "processes" if alone else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session")
