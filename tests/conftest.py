@@ -15,12 +15,11 @@ cloudpickle.register_pickle_by_value(landscapes)
 
 
 class ByFile(LoadScopeScheduling):
-    """Each file in one of pytest's processes; all that start Ray or kill processes in the same."""
+    """Each file in one of pytest's processes; all that share the session's Ray in the same."""
 
     def _split_scope(self, nodeid):
         file = nodeid.partition("::")[0]
-        alone = "integration" in file or "ray_here" in (ROOT / file).read_text()
-        return "processes" if alone else file
+        return "ray" if "ray_here" in (ROOT / file).read_text() else file
 
 
 def pytest_xdist_make_scheduler(config, log):
