@@ -9,7 +9,7 @@ demo: $(VENV)/.installed
 	$(BIN)/cartograd run examples/pattern.yaml
 
 test: $(VENV)/.installed-test lint
-	$(BIN)/python -m pytest -m "not slow" --numprocesses 2
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --no-loadscope-reorder
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .
