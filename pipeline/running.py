@@ -133,14 +133,15 @@ def resume(
 def scan_in_memory(
     asked: ScanSpec, location: Location, landscapes: list[Landscape], display: Progress
 ) -> Counts:
-    """Scan ready-made landscapes in this process into a Zarr store held in memory."""
+    """Scan ready-made landscapes in this process into a Zarr store held in memory.
+
+    Sections and trajectories are not stored: only the dataset outlives such a store.
+    """
     device = local_device(asked.compute)
     check_objective(landscapes[0], asked.splits)
     spec = with_spans(asked, landscapes[0], display)
     plan = make_plan(spec, landscapes[0], workers=0, device=device, calibrate=False).validate()
     create(location, plan.contents, new_manifest(asked, Path(), plan, landscapes))
-    write_section(location, landscapes, list(spec.axes))
-    write_trajectories(location, landscapes, spec, display)
     executor = SerialExecutor(Assignment(plan, location), [pack(part) for part in landscapes])
     return run_shards(executor, plan.contents, Ledger(location), display)
 

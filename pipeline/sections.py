@@ -17,10 +17,10 @@ import torch
 import xarray as xr
 import zarr
 from torch import Tensor
-from zarr.storage import MemoryStore
 
 from pipeline.devices import local_device
 from pipeline.engine.choice import choose_engine, make_evaluator
+from pipeline.engine.contract import EngineChoice
 from pipeline.engine.reference import evaluate_reference
 from pipeline.store import Location, consolidate, zarr_target
 from schemas.errors import StoreMismatch
@@ -36,7 +36,7 @@ from schemas.layout import (
 from schemas.scan import ScanSpec
 from tasks.batchnorm import Reestimation
 from tasks.directions.geometry import cosines, norms
-from tasks.landscape import Landscape, Trajectories
+from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split
 from tasks.registry import Progress
 from tasks.section import Section
@@ -63,7 +63,7 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
     Raises:
         StoreMismatch: the model or the loss computes something else than when the scan began.
     """
-    if not isinstance(landscapes[0].objective, EmpiricalRisk) or _passes(location):
+    if not isinstance(landscapes[0].objective, EmpiricalRisk):
         return
     probed = np.stack([_probed(landscape) for landscape in landscapes])
     if _is_held(location, SECTION_GROUP):
@@ -156,11 +156,16 @@ def write_trajectories(
     it the checkpoint lies, and its own `loss`, which is not that of its projection.
     """
     first = landscapes[0].trajectories
-    if first is None or _passes(location) or _is_held(location, TRAJECTORY_GROUP):
+    if first is None or _is_held(location, TRAJECTORY_GROUP):
         return
     every = [each.trajectories for each in landscapes if each.trajectories is not None]
+    compute = spec.compute
+    dtype = "float32" if compute.dtype == "bfloat16" else compute.dtype
+    choice = choose_engine(landscapes[0], local_device(compute), dtype, compute.cpus_per_worker)
+    choice = replace(choice, keep=False)
     losses = [
-        _own_losses(landscapes[0], first, k, spec) for k in _counted(len(first.names), display)
+        _own_losses(landscapes[0], first.tensors(k), spec.splits, choice)
+        for k in _counted(len(first.names), display)
     ]
     told = xr.Dataset(
         {
@@ -205,28 +210,25 @@ def _counted(count: int, display: Progress) -> Any:  # noqa: ANN401 - an iterato
 
 
 def _own_losses(
-    landscape: Landscape, trajectories: Trajectories, k: int, spec: ScanSpec
+    landscape: Landscape,
+    tensors: Mapping[str, Tensor],
+    splits: Sequence[str],
+    choice: EngineChoice,
 ) -> npt.NDArray[np.float64]:
-    """The losses (S,) of checkpoint k, with its own buffers."""
+    """The losses (S,) of a checkpoint, with its own buffers."""
     objective = landscape.objective
     if not isinstance(objective, EmpiricalRisk):
         raise TypeError("only a module has checkpoints")
-    tensors = trajectories.tensors(k)
     module = copy.deepcopy(objective.module)
     with torch.no_grad():
         for name, buffer in module.named_buffers():
             if name in tensors:
                 buffer.copy_(tensors[name])
-    origin = {name: tensors[name] for name in landscape.section.origin}
+    origin = {name: tensors[name].double() for name in landscape.section.origin}
     there = replace(
-        landscape,
-        objective=replace(objective, module=module),
-        section=Section({name: t.double() for name, t in origin.items()}, ()),
+        landscape, objective=replace(objective, module=module), section=Section(origin, ())
     )
-    compute = spec.compute
-    dtype = "float32" if compute.dtype == "bfloat16" else compute.dtype
-    choice = choose_engine(there, local_device(compute), dtype, compute.cpus_per_worker)
-    evaluator = make_evaluator(there, spec.splits, ("loss",), replace(choice, keep=False))
+    evaluator = make_evaluator(there, splits, ("loss",), choice)
     found: npt.NDArray[np.float64] = evaluator.evaluate(np.zeros((1, 0)))["loss"][:, 0]
     return found
 
@@ -264,11 +266,6 @@ def _check_same_function(location: Location, probed: npt.NDArray[np.float64]) ->
             "began (changed code of the model or of the loss, or a changed library); restore it "
             "or choose another store"
         )
-
-
-def _passes(location: Location) -> bool:
-    """Whether nobody will read a group: a store in memory is gone after the call."""
-    return isinstance(location, MemoryStore)
 
 
 def _is_held(location: Location, group: str) -> bool:

@@ -111,7 +111,9 @@ class SamplesLastRunner:
 
 def _hits(outputs: Tensor, targets: Tensor) -> Tensor:
     """The accuracy (P, B) of outputs (P, …, B) against targets (B, …)."""
-    return torch.stack([accuracy(point.movedim(-1, 0), targets) for point in outputs])
+    points, samples = outputs.shape[0], outputs.shape[-1]
+    repeated = targets.expand(points, *targets.shape).flatten(0, 1)
+    return accuracy(outputs.movedim(-1, 1).flatten(0, 1), repeated).view(points, samples)
 
 
 def _filled_up(points: Floats, size: int) -> Floats:
