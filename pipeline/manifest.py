@@ -14,9 +14,9 @@ from typing import Any
 from pipeline.contents import Contents, scan_contents
 from pipeline.engine.contract import EngineChoice
 from pipeline.planning import Plan
-from pipeline.shipping import landscape_hash, part_hashes
+from pipeline.shipping import part_hashes
 from pipeline.store import Location, read_manifest
-from schemas.errors import StoreMismatch
+from schemas.errors import StoreMismatch, listing
 from schemas.layout import FORMAT_VERSION, Variable
 from schemas.scan import ScanSpec, parse_spec
 from tasks.landscape import Landscape
@@ -39,7 +39,7 @@ class StoredScan:
     fingerprint: str
     engine: EngineChoice
     contents: Contents
-    landscapes: tuple[str, ...]
+    hashes: tuple[dict[str, Any], ...]
     reference: dict[str, float]
     attributes: dict[str, Any]
 
@@ -68,7 +68,6 @@ def new_manifest(
         "seed": asked.seed,
         "engine": json.dumps(asdict(plan.engine)),
         **({} if plan.error is None else {"bfloat16_error": plan.error}),
-        "landscapes": [landscape_hash(landscape) for landscape in landscapes],
         "hashes": json.dumps([part_hashes(landscape) for landscape in landscapes]),
         "fields": json.dumps({n: asdict(v) for n, v in plan.contents.fields.items()}),
         "reference": json.dumps(dict(landscapes[0].reference)),
@@ -103,7 +102,7 @@ def read_stored(location: Location) -> StoredScan:
         fingerprint=str(attributes["fingerprint"]),
         engine=EngineChoice(**attributes["engine"]),
         contents=scan_contents(asked.spanning(spans), fields),
-        landscapes=tuple(attributes["landscapes"]),
+        hashes=tuple(attributes["hashes"]),
         reference=dict(attributes["reference"]),
         attributes=attributes,
     )
@@ -129,10 +128,16 @@ def check_same_landscapes(
     location: Location, stored: StoredScan, landscapes: list[Landscape]
 ) -> None:
     """StoreMismatch unless the landscapes built now are those the store was begun with."""
-    if tuple(landscape_hash(landscape) for landscape in landscapes) != stored.landscapes:
+    built = tuple(part_hashes(landscape) for landscape in landscapes)
+    if built != stored.hashes:
+        pairs = [
+            (_flat(one), _flat(other)) for one, other in zip(built, stored.hashes, strict=True)
+        ]
+        parts = {k for new, old in pairs for k in new | old if new.get(k) != old.get(k)}
         raise StoreMismatch(
             f"{location}: the same spec now builds different parameters or data than when the scan "
-            "began (a changed input file, cache or library); restore them or choose another store"
+            f"began ({listing(sorted(parts))}: a changed input file, cache or library); restore "
+            "them or choose another store"
         )
 
 

@@ -6,7 +6,9 @@ and maps them into each worker without a copy.
 
 from __future__ import annotations
 
+import hashlib
 import io
+import json
 import pickle
 import warnings
 from dataclasses import dataclass, replace
@@ -61,11 +63,14 @@ def unpack(packed: Packed) -> Landscape:
 
 def landscape_hash(landscape: Landscape) -> str:
     """SHA-256 over every tensor of a landscape: parameters, buffers, directions and data."""
-    return tensor_hash(_named_tensors(landscape))
+    text = json.dumps(part_hashes(landscape), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def part_hashes(landscape: Landscape) -> dict[str, Any]:
-    """SHA-256 of the parts of a landscape: `origin`, `buffers`, `directions`, and each split."""
+    """SHA-256 of the parts of a landscape: `origin`, `directions`, and of a module's risk `buffers`
+    and each of the `splits`; of `reestimation` and `trajectories` where there are any.
+    """
     section, objective = landscape.section, landscape.objective
     hashes: dict[str, Any] = {
         "origin": tensor_hash(sorted(section.origin.items())),
@@ -77,25 +82,14 @@ def part_hashes(landscape: Landscape) -> dict[str, Any]:
             name: tensor_hash([("inputs", split.inputs), ("targets", split.targets)])
             for name, split in objective.splits.items()
         }
-    return hashes
-
-
-def _named_tensors(landscape: Landscape) -> list[tuple[str, Tensor]]:
-    section, objective = landscape.section, landscape.objective
-    found = [(f"origin.{name}", t) for name, t in sorted(section.origin.items())]
-    for axis, direction in enumerate(section.directions):
-        found += [(f"direction.{axis}.{name}", t) for name, t in sorted(direction.items())]
-    module = getattr(objective, "module", None)
-    if isinstance(module, nn.Module):
-        found += [(f"buffer.{name}", t) for name, t in sorted(module.named_buffers())]
-    for name, split in sorted(getattr(objective, "splits", {}).items()):
-        found += [(f"{name}.inputs", split.inputs), (f"{name}.targets", split.targets)]
+        again = objective.reestimation
+        if again is not None:
+            own = [("inputs", again.inputs), ("batch", torch.tensor(again.batch))]
+            hashes["reestimation"] = tensor_hash(own)
     if landscape.trajectories is not None:
-        found.append(("trajectories", torch.from_numpy(landscape.trajectories.coordinates)))
-    again = getattr(objective, "reestimation", None)
-    if again is not None:
-        found += [("reestimation.inputs", again.inputs), ("batch", torch.tensor(again.batch))]
-    return found
+        at = torch.from_numpy(landscape.trajectories.coordinates)
+        hashes["trajectories"] = tensor_hash([("coordinates", at)])
+    return hashes
 
 
 class _TensorPickler(cloudpickle.Pickler):  # type: ignore[misc]
