@@ -31,7 +31,7 @@ def build_landscapes(
     landscapes = []
     for replicate in range(spec.replicates if train else 1):
         context = BuildContext(
-            z=len(spec.axes),
+            z=None if spec.starts else len(spec.axes),
             seed=replicate_seed(spec.seed, replicate),
             splits=spec.splits,
             base=base,
@@ -40,7 +40,7 @@ def build_landscapes(
             progress=display,
         )
         landscape = build(parameters, context)
-        if landscape.section.z != context.z:
+        if context.z is not None and landscape.section.z != context.z:
             raise axis_count_error(context.z, landscape.section.z, f"task {spec.task}")
         landscapes.append(landscape)
     return landscapes

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from schemas.grid import Block, Grid
-from schemas.layout import AXIS, AXIS_OTHER, METRICS, Variable
+from schemas.layout import AXIS, AXIS_OTHER, METRICS, NUMBER, Variable
 from schemas.scan import ScanSpec
 
 STORED_DTYPE = {"bfloat16": "float32"}
@@ -20,7 +20,8 @@ STORED_DTYPE = {"bfloat16": "float32"}
 class Contents:
     """What a scan's store holds: enough to create it, write to it and read from it.
 
-    `fields` are the stored functions of the coordinates alone, by name.
+    `fields` are the stored functions of the coordinates alone, by name; `numbers` is how many
+    parameters there are, 0 unless some metric has one entry for each.
     """
 
     grid: Grid
@@ -30,6 +31,7 @@ class Contents:
     fields: Mapping[str, Variable]
     dtype: str
     sharded: bool
+    numbers: int = 0
 
     @property
     def n_shards(self) -> int:
@@ -65,7 +67,8 @@ class Contents:
         """Sizes of a variable before the grid's axes: (S, *extra) of a metric, () of a field."""
         if name not in self.metrics:
             return ()
-        return (len(self.splits), *(len(self.grid.names) for _ in METRICS[name].dims))
+        sizes = {AXIS: len(self.grid.names), AXIS_OTHER: len(self.grid.names), NUMBER: self.numbers}
+        return (len(self.splits), *(sizes[dim] for dim in METRICS[name].dims))
 
     def dtype_of(self, name: str) -> str:
         """The dtype in which a variable is stored."""
@@ -78,14 +81,15 @@ class Contents:
         return replicate, self.grid.shard(within)
 
 
-def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable]) -> Contents:
-    """What the store of a spec's scan holds, given the landscape's fields."""
+def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable], numbers: int = 0) -> Contents:
+    """What the store of a spec's scan holds, given the landscape's fields and parameters."""
     return Contents(
         grid=spec.grid(),
         replicates=spec.replicates,
         splits=spec.splits,
-        metrics=spec.metrics,
+        metrics=spec.measured,
         fields=fields,
         dtype=STORED_DTYPE.get(spec.compute.dtype, spec.compute.dtype),
         sharded=spec.shards is not None,
+        numbers=numbers,
     )

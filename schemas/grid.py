@@ -23,7 +23,10 @@ from pydantic import (
     model_validator,
 )
 
+from schemas.starts import StartAxis
+
 Floats: TypeAlias = npt.NDArray[np.float64]
+KnownAxis: TypeAlias = "LinearAxis | LogAxis | ValuesAxis | StartAxis"
 
 # A shard should take seconds, not minutes, and a chunk should be worth a file of its own.
 _MOST_CHUNK_POINTS = 65_536
@@ -201,7 +204,7 @@ class Grid:
     """
 
     names: tuple[str, ...]
-    axes: tuple[LinearAxis | LogAxis | ValuesAxis, ...]
+    axes: tuple[KnownAxis, ...]
     chunks: tuple[int, ...]
     shards: tuple[int, ...]
 
@@ -211,7 +214,7 @@ class Grid:
         return tuple(axis.num for axis in self.axes)
 
     @property
-    def named(self) -> dict[str, LinearAxis | LogAxis | ValuesAxis]:
+    def named(self) -> dict[str, KnownAxis]:
         """The axes by their names."""
         return dict(zip(self.names, self.axes, strict=True))
 
@@ -243,14 +246,17 @@ class Grid:
         return Block(tuple(reversed(ranges)))
 
     def points(self, block: Block, lo: int = 0, hi: int | None = None) -> Floats:
-        """Coordinates of points lo … hi−1 of a block, in C order, shape (P, z)."""
+        """Coordinates of points lo … hi−1 of a block, in C order, shape (P, z).
+
+        Of starts it is their numbers, shape (P, 1).
+        """
         flat = np.arange(lo, block.size if hi is None else hi)
         index = np.unravel_index(flat, block.shape)
-        columns = [
+        columns: list[npt.NDArray[np.float64 | np.int64]] = [
             axis.coordinates(start, stop)[along]
             for axis, (start, stop), along in zip(self.axes, block.ranges, index, strict=True)
         ]
-        return np.stack(columns, axis=-1)
+        return np.stack(columns, axis=-1).astype(np.float64)
 
     def batches(self, block: Block, size: int) -> Iterator[tuple[int, int]]:
         """The ranges (lo, hi) of points that split a block into batches of at most `size`."""

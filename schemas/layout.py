@@ -4,6 +4,9 @@
     ├── attrs                 the manifest: spec, spans, fingerprint, seed, hashes, facts, versions
     ├── <axis> …, split[, replicate, axis, axis_other]    coordinates
     ├── loss, accuracy …      ([replicate,] split, axis_1 … axis_z)
+    │                        of a multi-start scan `start` is in the place of the axes
+    ├── end_loss, outcome …   (… as loss): of a descent from each point
+    ├── end_parameters        ([replicate,] split, number, axis_1 … axis_z)
     ├── section_gradient      ([replicate,] split, axis, axis_1 … axis_z)
     ├── section_hessian       ([replicate,] split, axis, axis_other, axis_1 … axis_z)
     ├── target, <field> …     ([replicate,] axis_1 … axis_z): known functions of the coordinates
@@ -22,11 +25,12 @@ A reader needs none of this product: `xr.open_zarr(path)` shows the root group.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Literal
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 SPLIT = "split"
 REPLICATE = "replicate"
 AXIS = "axis"
@@ -37,6 +41,10 @@ ANALYSIS_GROUP = "analysis"
 DESCENT_GROUP = "descent"
 TRAJECTORY_GROUP = "trajectories"
 SECTION_GROUP = "section"
+START = "start"
+"""Dimension of the starts of a multi-start scan, instead of the grid's axes."""
+NUMBER = "number"
+"""Dimension of all parameters of a landscape, one number after another."""
 CHECKPOINT = "checkpoint"
 """Dimension of the checkpoints of all runs that are projected into the section."""
 
@@ -59,22 +67,52 @@ class Metric(Variable):
     """A variable that is measured for each split and point.
 
     Attributes:
-        dims: dimensions between `split` and the grid's axes; each has one entry an axis.
+        dims: dimensions between `split` and the grid's axes: `axis` and `axis_other` have one
+            entry an axis, `number` has one for each parameter.
         dtype: dtype in the store; None for the scan's own.
         passes: what a value costs in evaluations of the loss at the same point, beyond those that
             other metrics need; an estimate.
         passes_per_axis: what each axis of the grid adds to that.
+        flags: what each value of a code means, as the attributes `flag_values` and
+            `flag_meanings` of the CF conventions tell it.
     """
 
     dims: tuple[str, ...] = ()
-    dtype: Literal["int64", "uint64"] | None = None
+    dtype: Literal["int64", "uint64", "int32", "uint8"] | None = None
     passes: float = 0.0
     passes_per_axis: float = 0.0
+    flags: Mapping[int, str] = field(default_factory=dict)
 
     def cost(self, z: int) -> float:
         """Evaluations of the loss that a value costs with z axes."""
         return self.passes + z * self.passes_per_axis
 
+
+class DescentOutcome(IntEnum):
+    """What a descent has found.
+
+    A converged descent ends at a `saddle` if the Hessian there has a negative eigenvalue, else at
+    a minimum, as far as second derivatives tell: `global` or `spurious` where the global minimum is
+    known, `minimum` where it is not.
+    """
+
+    NOT_CONVERGED = 0
+    GLOBAL = 1
+    SPURIOUS = 2
+    SADDLE = 3
+    MINIMUM = 4
+
+
+OF_DESCENT = (
+    "end_loss",
+    "end_gradient_norm",
+    "end_hessian_eigenvalue_min",
+    "end_hessian_eigenvalue_max",
+    "iterations",
+    "outcome",
+)
+"""What a descent from each point measures."""
+END_PARAMETERS = "end_parameters"
 
 # A gradient costs about two passes more than the loss, and a Hessian-vector product about four.
 # Lanczos takes about a hundred of those; both extreme eigenvalues come from the same ones.
@@ -113,12 +151,28 @@ METRICS = {
         dtype="int64",
         passes=1,
     ),
+    "end_loss": Metric("loss of the split at the end of the descent on it", "1", passes=300),
+    "end_gradient_norm": Metric("Euclidean norm of the gradient at the end of the descent", "1"),
+    "end_hessian_eigenvalue_min": Metric(
+        "least eigenvalue of the Hessian at the end of the descent", "1"
+    ),
+    "end_hessian_eigenvalue_max": Metric(
+        "greatest eigenvalue of the Hessian at the end of the descent", "1"
+    ),
+    "iterations": Metric("iterations of the descent", "iterations", dtype="int32"),
+    "outcome": Metric(
+        "what the descent has found",
+        "1",
+        dtype="uint8",
+        flags={outcome.value: outcome.name.lower() for outcome in DescentOutcome},
+    ),
+    END_PARAMETERS: Metric("parameters at the end of the descent", "1", dims=(NUMBER,)),
 }
 
 RESERVED_NAMES = frozenset(
-    {SPLIT, REPLICATE, AXIS, AXIS_OTHER, "shard", TARGET, TARGET_LOSS}
+    {SPLIT, REPLICATE, AXIS, AXIS_OTHER, START, NUMBER, "shard", TARGET, TARGET_LOSS}
     | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP, TRAJECTORY_GROUP, SECTION_GROUP, CHECKPOINT}
-    | {"control_point", "control_point_other", "cosine", "norm", "number", "parameter", "probe"}
+    | {"control_point", "control_point_other", "cosine", "norm", "parameter", "probe"}
     | METRICS.keys()
 )
 

@@ -19,8 +19,9 @@ from pydantic import (
 from schemas.compute import Compute, Count, SpecPart
 from schemas.errors import SpecError, listing, suggestion
 from schemas.grid import Axis, Grid, RisingAxis, auto_chunks
-from schemas.layout import FORMAT_VERSION, RESERVED_NAMES
+from schemas.layout import END_PARAMETERS, FORMAT_VERSION, OF_DESCENT, RESERVED_NAMES, START
 from schemas.messages import first_complaint
+from schemas.starts import Descent, StartAxis, Starts
 
 MetricName = Literal[
     "loss",
@@ -60,7 +61,14 @@ class ScanSpec(SpecPart):
         default_factory=dict, description="The task's own parameters; `cartograd tasks NAME`."
     )
     axes: dict[str, Axis] = Field(
-        min_length=1, description="Named coordinates, in the order of the store's dimensions."
+        default_factory=dict,
+        description="Named coordinates, in the order of the store's dimensions.",
+    )
+    starts: Starts | None = Field(
+        None, description="Seeded random points instead of axes; their dimension is `start`."
+    )
+    descent: Descent | None = Field(
+        None, description="A descent over all parameters from every point."
     )
     splits: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(
         ("train", "test"), min_length=1, description="Data sets on which to evaluate."
@@ -121,13 +129,20 @@ class ScanSpec(SpecPart):
         return names
 
     @model_validator(mode="after")
+    def _points_given(self) -> Self:
+        if bool(self.axes) == (self.starts is not None):
+            given = "both are given" if self.axes else "neither is"
+            raise ValueError(f"expected axes or starts, and {given}; give one of them")
+        return self
+
+    @model_validator(mode="after")
     def _lengths_agree(self) -> Self:
         for field, lengths in (("chunks", self.chunks), ("shards", self.shards)):
             if isinstance(lengths, dict):
                 for name, length in lengths.items():
                     self._check_length(field, name, length)
         if self.shards is not None:
-            chunks = dict(zip(self.axes, self.chunk_shape(), strict=True))
+            chunks = dict(zip(self.dimensions, self.chunk_shape(), strict=True))
             for name, length in self.shards.items():
                 if length % chunks[name]:
                     raise ValueError(
@@ -137,28 +152,42 @@ class ScanSpec(SpecPart):
         return self
 
     def _check_length(self, field: str, name: str, length: int) -> None:
-        if name not in self.axes:
+        if name not in self.dimensions:
             raise ValueError(
-                f"{field}.{name}: no such axis; expected one of {listing(self.axes)}"
-                + suggestion(name, self.axes)
+                f"{field}.{name}: no such axis; expected one of {listing(self.dimensions)}"
+                + suggestion(name, self.dimensions)
             )
-        if field == "chunks" and length > self.axes[name].num:
+        num = self.dimensions[name].num
+        if field == "chunks" and length > num:
             raise ValueError(
-                f"chunks.{name}: {length} exceeds the axis's {self.axes[name].num} points; "
-                f"use {self.axes[name].num} or less"
+                f"chunks.{name}: {length} exceeds the axis's {num} points; use {num} or less"
             )
+
+    @property
+    def dimensions(self) -> dict[str, Axis | StartAxis]:
+        """The axes of the points by name: those of the grid, or `start`."""
+        return {**self.axes} if self.starts is None else {START: StartAxis(self.starts.num)}
+
+    @property
+    def measured(self) -> tuple[str, ...]:
+        """The metrics, those of the descent among them."""
+        if self.descent is None:
+            return self.metrics
+        kept = (END_PARAMETERS,) if self.descent.keep_parameters else ()
+        return (*self.metrics, *OF_DESCENT, *kept)
 
     def chunk_shape(self) -> tuple[int, ...]:
         """Chunk lengths along the axes."""
-        shape = tuple(axis.num for axis in self.axes.values())
+        shape = tuple(axis.num for axis in self.dimensions.values())
         if self.chunks == "auto":
             return auto_chunks(shape)
-        return tuple(self.chunks.get(name, n) for name, n in zip(self.axes, shape, strict=True))
+        named = zip(self.dimensions, shape, strict=True)
+        return tuple(self.chunks.get(name, n) for name, n in named)
 
     def shard_shape(self) -> tuple[int, ...]:
         """Shard lengths along the axes."""
         asked = self.shards or {}
-        chunks = zip(self.axes, self.chunk_shape(), strict=True)
+        chunks = zip(self.dimensions, self.chunk_shape(), strict=True)
         return tuple(asked.get(name, length) for name, length in chunks)
 
     @property
@@ -177,20 +206,24 @@ class ScanSpec(SpecPart):
         Raises:
             ValueError: the span of an axis is still to be measured.
         """
-        axes = tuple(axis for axis in self.axes.values() if not isinstance(axis, RisingAxis))
-        if len(axes) < len(self.axes):
+        known = self.dimensions
+        axes = tuple(axis for axis in known.values() if not isinstance(axis, RisingAxis))
+        if len(axes) < len(known):
             raise ValueError(f"the spans of {listing(self.rising)} are not known yet")
-        return Grid(tuple(self.axes), axes, self.chunk_shape(), self.shard_shape())
+        return Grid(tuple(known), axes, self.chunk_shape(), self.shard_shape())
 
     def identity(self) -> dict[str, Any]:
         """Everything on which a stored number depends, as plain JSON values."""
         plain = self.model_dump(
             mode="json",
-            include={"task", "parameters", "axes", "splits", "metrics", "replicates", "seed"},
+            include={
+                *("task", "parameters", "axes", "starts", "descent"),
+                *("splits", "metrics", "replicates", "seed"),
+            },
         )
         plain["dtype"] = self.compute.dtype
-        plain["chunks"] = dict(zip(self.axes, self.chunk_shape(), strict=True))
-        shards = dict(zip(self.axes, self.shard_shape(), strict=True))
+        plain["chunks"] = dict(zip(self.dimensions, self.chunk_shape(), strict=True))
+        shards = dict(zip(self.dimensions, self.shard_shape(), strict=True))
         plain["shards"] = shards if self.shards else None
         plain["axes"] = [{"name": name, **plain["axes"][name]} for name in self.axes]
         plain["format"] = FORMAT_VERSION
@@ -206,7 +239,7 @@ def parse_spec(raw: object, origin: str = "spec") -> ScanSpec:
     """A validated ScanSpec from plain values; SpecError names the first field that is wrong."""
     if not isinstance(raw, Mapping):
         raise SpecError(
-            f"{origin}: expected a mapping with task and axes, got {type(raw).__name__}; "
+            f"{origin}: expected a mapping with task and axes or starts, got {type(raw).__name__}; "
             "see `cartograd schema`"
         )
     try:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -25,11 +25,44 @@ Statistic: TypeAlias = Callable[[Mapping[str, Any]], float | None]
 
 
 @dataclass(frozen=True)
+class Hypothesis:
+    """What a theorem supposes, and the check of it on the study's scans."""
+
+    statement: str
+    met: Callable[[Mapping[str, Any]], bool]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One curve of a figure: `x` and `y` (n,) as lines, as points, or as a dashed bound."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    kind: Literal["line", "points", "bound"] = "line"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of a study's own, drawn from its scans."""
+
+    title: str
+    caption: str
+    x_label: str
+    y_label: str
+    series: Callable[[Mapping[str, Any]], Sequence[Series]]
+    x_scale: Literal["linear", "log"] = "linear"
+    y_scale: Literal["linear", "log"] = "linear"
+
+
+@dataclass(frozen=True)
 class Claim:
     """A statement, the statistic that decides it, and what the theory expects of the check.
 
-    A `control` breaks the hypothesis on purpose: there the check is expected to refute. A
-    statistic of None or NaN, for lack of data, is inconclusive.
+    A `control` breaks the hypothesis on purpose: there the check is expected to refute, and the
+    hypothesis to be found broken. A statistic of None or NaN, for lack of data, is inconclusive,
+    and so is a claim whose hypothesis is not met. `figure` names a figure of the study, or the scan
+    whose own figure is shown.
     """
 
     name: str
@@ -41,15 +74,17 @@ class Claim:
     expected: Outcome = Outcome.HOLDS
     control: bool = False
     figure: str | None = None
+    hypothesis: Hypothesis | None = None
 
     def judge(self, scans: Mapping[str, Any]) -> Verdict:
         """The verdict on this claim, given the study's analysed scans."""
         value = self.statistic(scans)
-        if value is None or math.isnan(value):
+        met = None if self.hypothesis is None else self.hypothesis.met(scans)
+        if value is None or math.isnan(value) or (met is False and not self.control):
             outcome, value = Outcome.INCONCLUSIVE, None
         else:
-            met = value <= self.threshold if self.sense == "at most" else value >= self.threshold
-            outcome = Outcome.HOLDS if met else Outcome.REFUTED
+            within = value <= self.threshold if self.sense == "at most" else value >= self.threshold
+            outcome = Outcome.HOLDS if within else Outcome.REFUTED
         return Verdict(
             claim=self.name,
             statement=self.statement,
@@ -60,6 +95,8 @@ class Claim:
             expected=self.expected,
             control=self.control,
             figure=self.figure,
+            hypothesis=None if self.hypothesis is None else self.hypothesis.statement,
+            hypothesis_met=met,
         )
 
 
@@ -76,11 +113,13 @@ class Verdict:
     expected: Outcome
     control: bool
     figure: str | None = None
+    hypothesis: str | None = None
+    hypothesis_met: bool | None = None
 
     @property
     def as_expected(self) -> bool:
-        """Whether the check says what the theory expects of it."""
-        return self.verdict == self.expected
+        """Whether the check says what the theory expects of it, of the hypothesis as well."""
+        return self.verdict == self.expected and self.hypothesis_met in (None, not self.control)
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `--json`."""
@@ -89,9 +128,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Study:
-    """Named scans and the claims about them. `figure` names the scan a claim is drawn from."""
+    """Named scans, the claims about them, and figures of its own beside those of the scans."""
 
     name: str
     summary: str
     scans: Mapping[str, ScanSpec]
     claims: tuple[Claim, ...]
+    figures: Mapping[str, Figure] = field(default_factory=dict)

@@ -54,6 +54,10 @@ class Trajectories:
     tensors: Callable[[int], Mapping[str, Tensor]]
 
 
+StartDraw: TypeAlias = Callable[[np.random.Generator, float], Floats]
+"""(random numbers of one start, scale) → parameters (n,), in the order of `Section.whole`."""
+
+
 @dataclass(frozen=True)
 class Landscape:
     """An objective over a section, with what it was built to contain and what is known of it.
@@ -66,6 +70,7 @@ class Landscape:
             can reach on the train split, `section_floor` the least within the section.
         facts: provenance as plain JSON values, such as the achieved approximation error.
         trajectories: other checkpoints in the section.
+        draw: how one start of a multi-start scan is drawn; None for normal numbers.
     """
 
     objective: EmpiricalRisk | ClosedForm
@@ -74,3 +79,4 @@ class Landscape:
     reference: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     trajectories: Trajectories | None = None
+    draw: StartDraw | None = None

@@ -6,7 +6,7 @@ Shape legend: N = samples, P = points, n = parameters.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 import torch
@@ -164,10 +164,12 @@ class ClosedForm:
     """A loss known as a function of the parameters, for each split.
 
     Each function takes parameters (P, n), laid out as the section's `theta`, and gives losses
-    (P,) in the dtype it was given.
+    (P,) in the dtype it was given. Where the loss is a sum of squares, up to a constant, a function
+    in `residuals` may give the terms (P, m): loss = Σ residual² + constant.
     """
 
     functions: Mapping[str, Callable[[Tensor], Tensor]]
+    residuals: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
 
 
 def targets_are_classes(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> bool:

@@ -47,8 +47,8 @@ def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> L
     Raises:
         SpecError: the number of curvatures or centres is not that of the axes.
     """
-    curvature = _per_axis("curvature", parameters.curvature, context.z)
-    centre = _per_axis("centre", parameters.centre, context.z)
+    curvature = _per_axis("curvature", parameters.curvature, context.axes)
+    centre = _per_axis("centre", parameters.centre, context.axes)
     offsets = {"train": 0.0, "test": parameters.test_offset}
     functions = {
         split: Quadratic(
@@ -63,7 +63,7 @@ def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> L
     convex = min(curvature) >= 0
     reached = math.isfinite(functions["train"](torch.tensor([centre])).item())
     reference = {"global_minimum": parameters.offset} if convex and reached else {}
-    return Landscape(ClosedForm(functions), coordinate_section(context.z), reference=reference)
+    return Landscape(ClosedForm(functions), coordinate_section(context.axes), reference=reference)
 
 
 def _per_axis(name: str, value: float | tuple[float, ...], z: int) -> tuple[float, ...]:

@@ -46,7 +46,8 @@ class BuildContext:
     """What a builder gets beside its parameters.
 
     Attributes:
-        z: number of axes of the scan.
+        z: number of axes of the scan; None for starts in the space of all parameters, for which the
+            section is `tasks.section.whole_section`.
         seed: seed of this replicate; every random choice follows from it.
         splits: the splits the scan evaluates; a builder offers at least these or refuses.
         base: directory against which paths in the parameters are resolved.
@@ -55,13 +56,20 @@ class BuildContext:
         progress: told of long steps.
     """
 
-    z: int
+    z: int | None
     seed: int
     splits: tuple[str, ...]
     base: Path = field(default_factory=Path)
     cache: Path | None = None
     train: bool = True
     progress: Progress = silent
+
+    @property
+    def axes(self) -> int:
+        """The number of axes, for a task that has no multi-start; SpecError for starts."""
+        if self.z is None:
+            raise SpecError("starts: this task is scanned along axes; give axes instead")
+        return self.z
 
 
 @dataclass(frozen=True)

@@ -59,11 +59,14 @@ class Section:
         directions: the parameters each one moves; those left out do not move. float64.
         chart: from the scan's coordinates to those of the directions; None where they are the
             same.
+        whole: the coordinates are all numbers of all parameters, one after another in the origin's
+            order, as of a multi-start scan; there are no directions then.
     """
 
     origin: Mapping[str, Tensor]
     directions: tuple[Mapping[str, Tensor], ...]
     chart: Chart | None = None
+    whole: bool = False
 
     def __post_init__(self) -> None:
         for axis, direction in enumerate(self.directions):
@@ -86,7 +89,9 @@ class Section:
 
     @property
     def z(self) -> int:
-        """Number of axes."""
+        """Number of coordinates."""
+        if self.whole:
+            return sum(tensor.numel() for tensor in self.origin.values())
         return len(self.directions) if self.chart is None else self.chart.axes
 
     @property
@@ -101,6 +106,8 @@ class Section:
     @property
     def touched(self) -> tuple[str, ...]:
         """Names of the parameters that some direction moves, in the origin's order."""
+        if self.whole:
+            return tuple(self.origin)
         moved = {name for direction in self.directions for name in direction}
         return tuple(name for name in self.origin if name in moved)
 
@@ -110,6 +117,8 @@ class Section:
         Products and sums are rounded one by one, so a point's parameters are the same bits
         whatever the batch it is in.
         """
+        if self.whole:
+            return unflattened(points, self.origin)
         if self.chart is not None:
             points = torch.from_numpy(self.chart.coordinates(points.numpy()))
         result: dict[str, Tensor] = {}
@@ -122,6 +131,18 @@ class Section:
                     value += weight * direction[name]
             result[name] = value
         return result
+
+
+def whole_section(origin: Mapping[str, Tensor]) -> Section:
+    """The space of all parameters: the coordinates are their numbers, one after another."""
+    return Section(tensors_in_double(origin), (), whole=True)
+
+
+def unflattened(numbers: Tensor, like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Numbers (P, n), one parameter after another, as tensors: name → (P, *shape)."""
+    parts = torch.split(numbers, [tensor.numel() for tensor in like.values()], dim=1)
+    named = zip(like.items(), parts, strict=True)
+    return {name: part.reshape(len(numbers), *tensor.shape) for (name, tensor), part in named}
 
 
 def coordinate_section(z: int) -> Section:

@@ -45,7 +45,7 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         base=base,
     )
     setting = Setting(
-        z=context.z,
+        z=context.axes,
         seed=context.seed,
         cache=context.cache,
         train=context.train,

@@ -82,7 +82,7 @@ def build_theorem1(parameters: PatternParameters, context: BuildContext) -> Land
         excess = (pattern.wanted_loss(h) - marginal.floor).clamp(min=0.0)
         return network.of_coordinates(h), marginal.preimage(excess).float()
 
-    draw = balanced(context.z, _drawing(context), pattern.wanted_loss)
+    draw = balanced(context.axes, _drawing(context), pattern.wanted_loss)
     trained = list(network.rest.parameters())
     _train(pattern, network, trained, example, "theorem 1", _schedule(pattern), draw)
     known = {
@@ -122,7 +122,7 @@ def build_theorem2(parameters: PatternParameters, context: BuildContext) -> Land
 
     # L-BFGS needs a fixed objective, and here each call draws other samples.
     adam_only = replace(_schedule(pattern), refinement=0)
-    draw = balanced(context.z, _drawing(context), pattern.wanted_loss)
+    draw = balanced(context.axes, _drawing(context), pattern.wanted_loss)
     trained = list(network.rest.parameters())
     _train(pattern, network, trained, example, "theorem 2", adam_only, draw)
 
@@ -148,7 +148,7 @@ def _with_coordinates(pre_activation: Tensor, h: Tensor) -> Tensor:
 
 
 def _pattern(parameters: PatternParameters, context: BuildContext, *, blind: bool) -> Pattern:
-    target = make_target(parameters.target, context.z, context.base)
+    target = make_target(parameters.target, context.axes, context.base)
     splits = make_splits(parameters, ("train", *context.splits), context.seed)
     marginals = {
         name: marginal_of(parameters.loss, split.targets, CLASSES) for name, split in splits.items()
@@ -179,7 +179,7 @@ def _network(pattern: Pattern, *, blind: bool) -> PatternNetwork:
     frequency = parameters.training.frequency or _FREQUENCY[pattern.kind]
     return make_network(
         parameters.network,
-        z=context.z,
+        z=context.axes,
         pixels=pattern.splits["train"].inputs[0].numel(),
         classes=CLASSES,
         frequency=frequency,
@@ -220,7 +220,7 @@ def _train(
         "schedule": vars(schedule),
         "sources": list(pattern.target.sources.values()),
         "data": tensor_hash([("inputs", data.inputs), ("targets", data.targets)]),
-        "z": context.z,
+        "z": context.axes,
         "seed": context.seed,
         "torch": torch.__version__,
     }
@@ -259,7 +259,7 @@ def _landscape(
     reference = {"global_minimum": 0.0, **known_values}
     offered = {name: split for name, split in pattern.splits.items() if name in context.splits}
     objective = EmpiricalRisk(network.eval(), loss_named(pattern.parameters.loss), offered)
-    return Landscape(objective, _section(network, context.z), fields, reference, facts)
+    return Landscape(objective, _section(network, context.axes), fields, reference, facts)
 
 
 def _section(network: PatternNetwork, z: int) -> Section:
@@ -287,7 +287,7 @@ def _facts(
     }
     if pattern.context.train:
         random = np.random.default_rng(pattern.context.seed)
-        points = random.random((checked_points, pattern.context.z))
+        points = random.random((checked_points, pattern.context.axes))
         error = loss_of(points) - pattern.scaling(pattern.target(points))
         facts["approximation_sup"] = float(np.abs(error).max())
         facts["approximation_rms"] = float(np.sqrt(np.square(error).mean()))

@@ -1,0 +1,1 @@
+"""Descents from many points at once."""

@@ -1,0 +1,62 @@
+"""Starts, seeded random points instead of a grid; descents, from these or any other points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, PositiveFloat
+
+from schemas.compute import Count, SpecPart
+
+
+class Starts(SpecPart):
+    """Random points in the space of all parameters, each drawn from its own seed.
+
+    A start follows from the seed of its replicate and its number alone: the first hundred of a
+    thousand starts are those of a scan of a hundred.
+    """
+
+    num: Count = Field(description="How many.")
+    distribution: Literal["auto", "normal", "uniform"] = Field(
+        "auto",
+        description="normal: independent normal numbers of standard deviation `scale` about the "
+        "landscape's origin; uniform: from -scale to scale about it; auto: as the task says, "
+        "else normal.",
+    )
+    scale: PositiveFloat = Field(1.0, description="How far they spread.")
+
+
+class Descent(SpecPart):
+    """A descent over all parameters from every point, on each split."""
+
+    method: Literal["gd", "lbfgs", "lm", "newton"] = Field(
+        "lbfgs",
+        description="gd: gradient descent with line search; lbfgs: limited-memory BFGS; lm: "
+        "Levenberg-Marquardt, of a sum of squares; newton: to a critical point of any kind.",
+    )
+    tolerance: PositiveFloat = Field(
+        1e-8, description="Gradient norm at which a descent has converged."
+    )
+    max_iterations: Count = Field(1000, description="Iterations after which it is given up.")
+    keep_parameters: bool = Field(
+        False, description="Whether the parameters at which it ends are stored."
+    )
+
+
+@dataclass(frozen=True)
+class StartAxis:
+    """The numbers 0 … num−1 of the starts, as the one axis of a multi-start scan."""
+
+    num: int
+
+    def coordinates(self, lo: int, hi: int) -> npt.NDArray[np.int64]:
+        """Numbers lo … hi−1, shape (hi−lo,)."""
+        return np.arange(lo, hi, dtype=np.int64)
+
+
+def start_generator(seed: int, number: int) -> np.random.Generator:
+    """The random numbers of one start of a replicate of that seed."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))

@@ -1,0 +1,1 @@
+"""Linear networks: deep linear ones, and linear residual ones."""

@@ -1,0 +1,1 @@
+"""Single neurons: their local minima, or that there are none."""
