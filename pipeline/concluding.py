@@ -12,7 +12,7 @@ from pipeline.analysing import analyse
 from pipeline.analysis import Row, rows
 from pipeline.manifest import read_stored
 from pipeline.reading import Status, open_scan, status
-from pipeline.report import write_report
+from pipeline.report import Report, write_report
 from schemas.layout import ANALYSIS_GROUP
 from schemas.study import Verdict
 from tasks import TASKS
@@ -24,7 +24,7 @@ class Conclusion:
     """Where a scan's results are and what they say."""
 
     store: Path
-    report: Path
+    report: Report
     status: Status
     rows: tuple[Row, ...]
     verdicts: tuple[Verdict, ...]
@@ -33,7 +33,7 @@ class Conclusion:
         """Plain values for `cartograd run --json`."""
         return {
             "store": str(self.store),
-            "report": str(self.report),
+            "report": str(self.report.page),
             **self.status.as_json(),
             "verdicts": [verdict.as_json() for verdict in self.verdicts],
         }
@@ -43,8 +43,8 @@ def conclude(store: Path, display: Progress = silent) -> Conclusion:
     """Analyse the scan in a store, judge its task's claims on it, and write its report."""
     found = tuple(rows(analyse(store, display=display)))
     verdicts = judge_scan(store)
-    page = _write_page(store, open_scan(store), found, verdicts)
-    return Conclusion(store, page, status(store), found, verdicts)
+    report = _write_report(store, open_scan(store), found, verdicts)
+    return Conclusion(store, report, status(store), found, verdicts)
 
 
 def write_scan_report(store: Path) -> Path:
@@ -52,9 +52,9 @@ def write_scan_report(store: Path) -> Path:
     read_stored(store)
     tree = open_scan(store)
     if ANALYSIS_GROUP not in tree.children:
-        return conclude(store).report
+        return conclude(store).report.page
     found = tuple(rows(tree[ANALYSIS_GROUP].to_dataset()))
-    return _write_page(store, tree, found, judge_scan(store))
+    return _write_report(store, tree, found, judge_scan(store)).page
 
 
 def judge_scan(store: Path) -> tuple[Verdict, ...]:
@@ -66,9 +66,9 @@ def judge_scan(store: Path) -> tuple[Verdict, ...]:
     return tuple(claim.judge(scans) for claim in claims)
 
 
-def _write_page(
+def _write_report(
     store: Path, tree: xr.DataTree, found: tuple[Row, ...], verdicts: tuple[Verdict, ...]
-) -> Path:
+) -> Report:
     return write_report(
         tree,
         found,

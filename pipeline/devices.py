@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.shipping import Packed
 
 _LEAST_OBJECT_STORE = 128 * 2**20
+_SHARED_OBJECT_STORE = 512 * 2**20
 _MOST_AUTO_LOCAL_WORKERS = 256
 
 # Large temporary buffers (convolutions) otherwise go back to the system after every operation.
@@ -67,6 +68,24 @@ def session(
         dashboard=dashboard,
     ):
         yield _on_ray(compute)
+
+
+@contextmanager
+def shared_ray(computes: Sequence[Compute]) -> Iterator[None]:
+    """One private Ray for several scans, each of which finds it running; none if none needs it.
+
+    What is shipped to the workers is not known yet; what does not fit, Ray keeps on disk.
+    """
+    cpus = [local_workers(each) * each.cpus_per_worker for each in computes if each.workers != 0]
+    if not cpus:
+        yield
+        return
+    from pipeline.cluster import ray_session
+
+    with ray_session(
+        address=None, cpus=max(cpus), gpus=None, object_store_bytes=_SHARED_OBJECT_STORE
+    ):
+        yield
 
 
 def _on_ray(compute: Compute) -> Workforce:

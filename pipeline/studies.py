@@ -2,28 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.concluding import conclude
-from pipeline.reading import open_scan
-from pipeline.report import write_study_report
+from pipeline.devices import shared_ray
+from pipeline.reading import open_scan, status
+from pipeline.report import StudiedScan, write_study_report
 from pipeline.running import run
+from pipeline.store import exists
+from schemas.errors import CartogradError
+from schemas.scan import ScanSpec
 from schemas.study import Study, Verdict
 from tasks.registry import Progress, silent
 
-# The figure that shows a scan as a whole, for one axis, two, and more.
-_FIGURES = ("curves.png", "surfaces.png", "cuts_train.png")
+VERDICTS = "verdicts.json"
 
 
 @dataclass(frozen=True)
 class StudyResult:
-    """The verdicts of a study and its page."""
+    """The verdicts of a study, and where everything it left behind is."""
 
     name: str
     verdicts: tuple[Verdict, ...]
+    folder: Path
     report: Path
+    scans: dict[str, StudiedScan]
 
     @property
     def ok(self) -> bool:
@@ -31,9 +38,22 @@ class StudyResult:
         return all(verdict.as_expected for verdict in self.verdicts)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for `cartograd study --json`."""
-        verdicts = [verdict.as_json() for verdict in self.verdicts]
-        return {"study": self.name, "ok": self.ok, "verdicts": verdicts}
+        """Plain values for `cartograd study --json`; paths are relative to the study's folder."""
+        scans = {
+            name: {"store": self._within(scan.store), "report": self._within(scan.report.page)}
+            for name, scan in self.scans.items()
+        }
+        return {
+            "study": self.name,
+            "ok": self.ok,
+            "verdicts": [verdict.as_json() for verdict in self.verdicts],
+            "folder": str(self.folder),
+            "report": self._within(self.report),
+            "scans": scans,
+        }
+
+    def _within(self, path: Path) -> str:
+        return path.relative_to(self.folder).as_posix()
 
 
 def run_study(
@@ -41,27 +61,53 @@ def run_study(
 ) -> StudyResult:
     """Run a study; scans that are complete in its folder are not run again.
 
-    Each scan keeps its own store and report under `folder/<study>` (`<study>-quick`).
+    Each scan keeps its own store and report under `folder/<study>` (`<study>-quick`), beside the
+    study's page and its verdicts as `verdicts.json`. The scans share one Ray.
 
     Raises:
-        CartogradError: as `run` does, for the first scan that cannot be finished.
+        CartogradError: as `run` does, for the first scan that cannot be finished, which it names.
     """
     place = folder / (f"{study.name}-quick" if quick else study.name)
-    figures: dict[str, Path] = {}
-    scans = {}
-    for name, spec in study.scans.items():
-        store = place / f"{name}.zarr"
+    scans: dict[str, StudiedScan] = {}
+    left = [spec for name, spec in study.scans.items() if not _complete(_store(place, name))]
+    with shared_ray([spec.compute for spec in left]):
+        for name, spec in study.scans.items():
+            scans[name] = _studied(study.name, name, spec, place, display)
+    trees = {name: scan.tree for name, scan in scans.items()}
+    verdicts = tuple(claim.judge(trees) for claim in study.claims)
+    command = ["cartograd", "study", study.name, *(["--quick"] if quick else [])]
+    page = write_study_report(
+        study,
+        verdicts,
+        scans,
+        place / "report",
+        command=shlex.join([*command, "--folder", str(folder)]),
+    )
+    result = StudyResult(study.name, verdicts, place, page, scans)
+    text = json.dumps(result.as_json(), indent=2, allow_nan=False)
+    (place / VERDICTS).write_text(text + "\n", encoding="utf-8")
+    return result
 
-        def shown(step: str, done: int, total: int, note: str = "", name: str = name) -> None:
-            display(f"{name}: {step}", done, total, note)
 
+def _store(place: Path, name: str) -> Path:
+    return place / f"{name}.zarr"
+
+
+def _complete(store: Path) -> bool:
+    return exists(store) and status(store).state == "complete"
+
+
+def _studied(study: str, name: str, spec: ScanSpec, place: Path, display: Progress) -> StudiedScan:
+    """A scan of a study, run or continued, analysed and reported."""
+    store = _store(place, name)
+
+    def shown(step: str, done: int, total: int, note: str = "") -> None:
+        display(f"{name}: {step}", done, total, note)
+
+    try:
         run(spec.model_copy(update={"store": str(store)}), display=shown)
-        page = conclude(store, display=shown).report
-        scans[name] = open_scan(store)
-        for path in (page.parent / figure for figure in _FIGURES):
-            if path.exists():
-                figures[name] = path
-    verdicts = tuple(claim.judge(scans) for claim in study.claims)
-    drawn = {v.claim: figures[v.figure] for v in verdicts if v.figure in figures}
-    page = write_study_report(study.name, study.summary, verdicts, drawn, place / "report")
-    return StudyResult(study.name, verdicts, page)
+        report = conclude(store, display=shown).report
+    except CartogradError as error:
+        error.args = (f"study {study}, scan {name}: {error}",)
+        raise
+    return StudiedScan(store, open_scan(store), report)

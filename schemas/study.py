@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
+from schemas.errors import listing
 from schemas.scan import ScanSpec
 
 
@@ -61,8 +62,8 @@ class Claim:
 
     A `control` breaks the hypothesis on purpose: there the check is expected to refute, and the
     hypothesis to be found broken. A statistic of None or NaN, for lack of data, is inconclusive,
-    and so is a claim whose hypothesis is not met. `figure` names a figure of the study, or the scan
-    whose own figure is shown.
+    and so is a claim whose hypothesis is not met, whatever was measured. `figure` names a figure of
+    the study, or the scan whose own figure is shown.
     """
 
     name: str
@@ -78,10 +79,12 @@ class Claim:
 
     def judge(self, scans: Mapping[str, Any]) -> Verdict:
         """The verdict on this claim, given the study's analysed scans."""
-        value = self.statistic(scans)
-        met = None if self.hypothesis is None else self.hypothesis.met(scans)
-        if value is None or math.isnan(value) or (met is False and not self.control):
-            outcome, value = Outcome.INCONCLUSIVE, None
+        found = self.statistic(scans)
+        value = None if found is None or math.isnan(found) else float(found)
+        # Both may come from NumPy, whose False is not Python's.
+        met = None if self.hypothesis is None else bool(self.hypothesis.met(scans))
+        if value is None or (met is False and not self.control):
+            outcome = Outcome.INCONCLUSIVE
         else:
             within = value <= self.threshold if self.sense == "at most" else value >= self.threshold
             outcome = Outcome.HOLDS if within else Outcome.REFUTED
@@ -122,16 +125,37 @@ class Verdict:
         return self.verdict == self.expected and self.hypothesis_met in (None, not self.control)
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values for `--json`."""
-        return {key: value for key, value in asdict(self).items() if key != "figure"}
+        """Plain values for JSON, which has no infinity: an infinite value is None there."""
+        plain = {key: value for key, value in asdict(self).items() if key != "figure"}
+        if self.value is not None and not math.isfinite(self.value):
+            plain["value"] = None
+        return {**plain, "as_expected": self.as_expected}
 
 
 @dataclass(frozen=True)
 class Study:
-    """Named scans, the claims about them, and figures of its own beside those of the scans."""
+    """Named scans, the claims about them, and figures of its own beside those of the scans.
+
+    Raises:
+        ValueError: two claims share a name, or a claim's figure is neither a figure nor a scan.
+    """
 
     name: str
     summary: str
     scans: Mapping[str, ScanSpec]
     claims: tuple[Claim, ...]
     figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [claim.name for claim in self.claims]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"study {self.name}: {listing(repeated)} names several claims; name each once"
+            )
+        for claim in self.claims:
+            if claim.figure is not None and claim.figure not in {*self.figures, *self.scans}:
+                raise ValueError(
+                    f"study {self.name}, claim {claim.name}: no figure or scan {claim.figure!r}; "
+                    f"expected one of {listing([*self.figures, *self.scans])}"
+                )

@@ -63,8 +63,8 @@ def analysis_of(root):
 
 
 def write(tree, out, rows=(), title="Wells"):
-    path = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
-    return path.read_text(encoding="utf-8")
+    report = write_report(tree, rows, out, title=title, store="/runs/wells.zarr")
+    return report.page.read_text(encoding="utf-8")
 
 
 DEPTH = 6

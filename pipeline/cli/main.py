@@ -11,7 +11,8 @@ import click
 
 from pipeline.cli.ask import plan, schema, status, tasks, verify
 from pipeline.cli.export import export
-from pipeline.cli.work import analyse, report, resume, run, study, submit
+from pipeline.cli.study import study
+from pipeline.cli.work import analyse, report, resume, run, submit
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

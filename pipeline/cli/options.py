@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from schemas.scan import ScanSpec
+    from schemas.study import Verdict
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -48,6 +49,12 @@ def read_spec(path: Path, overrides: tuple[str, ...]) -> ScanSpec:
 def print_json(document: object) -> None:
     """One JSON document on stdout; numbers JSON does not know become null."""
     click.echo(json.dumps(_plain(document), indent=2, allow_nan=False))
+
+
+def exit_on(verdicts: Sequence[Verdict]) -> None:
+    """End with exit code 1 unless every verdict is what the theory expects."""
+    if not all(verdict.as_expected for verdict in verdicts):
+        raise click.exceptions.Exit(1)
 
 
 def _plain(value: object) -> object:

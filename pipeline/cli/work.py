@@ -1,13 +1,14 @@
-"""Commands that do the work: run, resume, analyse, report, study, submit."""
+"""Commands that do the work: run, resume, analyse, report, submit."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from pipeline.cli.options import (
+    exit_on,
     json_option,
     print_json,
     print_table,
@@ -19,8 +20,6 @@ from pipeline.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from pipeline.running import ScanResult
     from schemas.study import Verdict
 
@@ -80,20 +79,15 @@ def _conclude(result: ScanResult, as_json: bool) -> None:
             (row[1:] for row in conclusion.rows),
         )
         click.echo(f"store:  {conclusion.store}")
-        click.echo(f"report: {conclusion.report}")
+        click.echo(f"report: {conclusion.report.page}")
         for verdict in conclusion.verdicts:
             click.echo(_sentence(verdict))
-    _exit_on(conclusion.verdicts)
+    exit_on(conclusion.verdicts)
 
 
 def _sentence(verdict: Verdict) -> str:
     value = "no value" if verdict.value is None else f"{verdict.value:.3g}"
     return f"{verdict.verdict.upper()}: {verdict.statement} ({value}; {verdict.threshold})"
-
-
-def _exit_on(verdicts: Sequence[Verdict]) -> None:
-    if not all(verdict.as_expected for verdict in verdicts):
-        raise click.exceptions.Exit(1)
 
 
 @click.command()
@@ -127,58 +121,6 @@ def report(store: Path, as_json: bool) -> None:
         print_json({"report": str(page)})
     else:
         click.echo(f"report: {page}")
-
-
-@click.command()
-@click.argument("name", required=False)
-@click.option("--all", "every", is_flag=True, help="Run every study.")
-@click.option("--quick", is_flag=True, help="Smaller sizes: seconds instead of minutes.")
-@click.option(
-    "--folder",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("studies"),
-    show_default=True,
-    help="Where the studies keep their stores and reports.",
-)
-@json_option
-def study(name: str | None, every: bool, quick: bool, folder: Path, as_json: bool) -> None:
-    """Run a study: its scans, its analyses, and the verdicts on its claims."""
-    from pipeline.progress import TerminalDisplay
-    from pipeline.studies import run_study
-    from tasks import STUDIES, find_study
-
-    if every and name:
-        raise click.UsageError(f"--all and {name!r} exclude each other; give one of them")
-    if not every and name is None:
-        rows = [(entry.name, entry.summary) for entry in STUDIES.values()]
-        if as_json:
-            print_json(dict(rows))
-        else:
-            print_table("Studies", ("name", "what it tests"), rows)
-        return
-    chosen = list(STUDIES.values()) if name is None else [find_study(STUDIES, name)]
-    results = []
-    with TerminalDisplay() as display:
-        for entry in chosen:
-            results.append(run_study(entry.build(quick), folder, quick=quick, display=display))
-    if as_json:
-        documents = [result.as_json() for result in results]
-        print_json(documents if every else documents[0])
-    else:
-        for result in results:
-            _print_study(result.name, result.verdicts, result.report)
-    _exit_on([verdict for result in results for verdict in result.verdicts])
-
-
-def _print_study(name: str, verdicts: Sequence[Verdict], page: Path) -> None:
-    rows: list[tuple[Any, ...]] = []
-    for verdict in verdicts:
-        value = "none" if verdict.value is None else f"{verdict.value:.3g}"
-        said = verdict.verdict.value + ("" if verdict.as_expected else " (unexpected)")
-        kind = "control: " if verdict.control else ""
-        rows.append((kind + verdict.statement, value, verdict.threshold, verdict.source, said))
-    print_table(f"Study {name}", ("claim", "figure", "threshold", "source", "verdict"), rows)
-    click.echo(f"report: {page}")
 
 
 @click.command()

@@ -18,6 +18,8 @@ from pipeline.report.trajectories import runs_words
 from pipeline.report.view import MOST_PER_AXIS, View, kept, load, nearest, over_replicates
 from schemas.layout import PREDICTED_PREFIX, SPLIT, TARGET
 
+TARGET_ALONE = "cuts_target"
+
 
 def figures(view: View) -> list[Picture]:
     """Every static figure of a scan with three or more axes."""
@@ -34,7 +36,7 @@ def figures(view: View) -> list[Picture]:
         drawn.insert(
             0,
             _cut_picture(
-                view, cuts, "cuts_target", "Cuts: the target", words, lambda cut: cut[name]
+                view, cuts, TARGET_ALONE, "Cuts: the target", words, lambda cut: cut[name]
             ),
         )
     for split in view.splits[1:]:

@@ -1,11 +1,11 @@
-"""The pages: a scan's report and a study's verdicts, each one self-contained HTML file."""
+"""The page of a scan, one self-contained HTML file, and how any page and picture is written."""
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from pipeline.report import (
     summary,
 )
 from pipeline.report.figure_runs import the_runs
+from pipeline.report.figures_nd import TARGET_ALONE
 from pipeline.report.style import Picture, number, sentences
 from pipeline.report.summary import Row
 from pipeline.report.transfer import transfer
@@ -50,6 +51,19 @@ class Shown:
 
 
 @dataclass(frozen=True)
+class Report:
+    """A scan's page and the pictures it holds, in their order."""
+
+    page: Path
+    pictures: tuple[Shown, ...]
+
+    @property
+    def leading(self) -> Shown | None:
+        """The first picture that shows the scan itself, not only its target; None of a point."""
+        return next((shown for shown in self.pictures if shown.name != TARGET_ALONE), None)
+
+
+@dataclass(frozen=True)
 class Explorer:
     """The interactive part of the page."""
 
@@ -67,8 +81,8 @@ def write_report(
     title: str,
     store: str,
     verdicts: Sequence[Verdict] = (),
-) -> Path:
-    """Write `out/index.html` and its figures as PNG beside it; return the path of the page.
+) -> Report:
+    """Write `out/index.html` and its figures as PNG beside it.
 
     `rows` are the analysis's table: (group, name, split, value, long name). A grid larger than
     what can be drawn is thinned before it is loaded, and the page says so. The verdicts on the
@@ -78,12 +92,12 @@ def write_report(
     view = look(scan)
     shown = [save(picture, out) for picture in pictures(view)]
     attrs = scan.attrs
-    page = _render(
+    page = render(
         "page.html",
         title=title,
         lead=summary.lead(view),
         notices=summary.notices(scan, view),
-        verdicts=[_verdict_line(verdict, (), {}) for verdict in verdicts],
+        verdicts=[verdict_line(verdict) for verdict in verdicts],
         cards=summary.cards(scan, view.reference),
         first=shown[:1],
         rest=shown[1:],
@@ -101,50 +115,13 @@ def write_report(
         spec=summary.spec_yaml(attrs),
         snippet=summary.snippet(view, store),
     )
-    return _write(page, out)
+    return Report(write_page(page, out), tuple(shown))
 
 
-def write_study_report(
-    study_name: str,
-    summary: str,
-    verdicts: Sequence[Verdict],
-    figures: Mapping[str, Path],
-    out: Path,
-) -> Path:
-    """Write `out/index.html`: every verdict in a table, the claims' figures below it."""
-    out.mkdir(parents=True, exist_ok=True)
-    paths = list(dict.fromkeys(figures[v.claim] for v in verdicts if v.claim in figures))
-    met = sum(verdict.as_expected for verdict in verdicts)
-    page = _render(
-        "study.html",
-        title=study_name,
-        summary=summary,
-        tally=f"{met} of {len(verdicts)} checks came out as the theory expects.",
-        verdicts=[_verdict_line(verdict, paths, figures) for verdict in verdicts],
-        figures=[
-            {
-                "inline": _inline(path.read_bytes()),
-                "width": _size(path.read_bytes())[0],
-                "words": " ".join(
-                    f"{v.claim}: {v.statement}" for v in verdicts if figures.get(v.claim) == path
-                ),
-            }
-            for path in paths
-        ],
-    )
-    return _write(page, out)
-
-
-def _verdict_line(
-    verdict: Verdict, paths: Sequence[Path], figures: Mapping[str, Path]
-) -> dict[str, object]:
-    path = figures.get(verdict.claim)
-    return {
-        **verdict.as_json(),
-        "value": "–" if verdict.value is None else number(verdict.value),
-        "as_expected": verdict.as_expected,
-        "number": None if path is None else paths.index(path) + 1,
-    }
+def verdict_line(verdict: Verdict) -> dict[str, object]:
+    """A verdict's fields as a page shows them."""
+    value = "–" if verdict.value is None else number(verdict.value)
+    return {**asdict(verdict), "value": value, "as_expected": verdict.as_expected}
 
 
 def pictures(view: View) -> list[Picture]:
@@ -208,7 +185,8 @@ def save(picture: Picture, out: Path) -> Shown:
     )
 
 
-def _render(template: str, **content: object) -> str:
+def render(template: str, **content: object) -> str:
+    """The HTML of a template of this package, filled."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("pipeline", "report"),
         autoescape=True,
@@ -238,7 +216,8 @@ def _inline(content: bytes) -> str:
     return base64.b64encode(content).decode("ascii")
 
 
-def _write(page: str, out: Path) -> Path:
+def write_page(page: str, out: Path) -> Path:
+    """Write `out/index.html`; return its path."""
     path = out / INDEX
     path.write_text(page, encoding="utf-8")
     return path

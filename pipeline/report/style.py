@@ -216,17 +216,21 @@ def legend(
 
 def legend_below(figure: Figure, handles: Sequence[Line2D | Patch]) -> None:
     """The handles below the panels, in as many columns as the figure is wide enough for."""
-    if not handles:
-        return
-    longest = max(len(str(handle.get_label())) for handle in handles)
+    if handles:
+        figure.legend(
+            handles=list(handles),
+            loc="outside lower center",
+            ncols=legend_columns(figure, handles),
+            frameon=False,
+            fontsize=9,
+        )
+
+
+def legend_columns(figure: Figure, handles: Sequence[Line2D | Patch]) -> int:
+    """How many handles stand side by side below the panels, at most five."""
+    longest = max(len(line) for handle in handles for line in str(handle.get_label()).split("\n"))
     columns = int(figure.get_figwidth() // (0.6 + 0.075 * longest))
-    figure.legend(
-        handles=list(handles),
-        loc="outside lower center",
-        ncols=max(1, min(5, columns, len(handles))),
-        frameon=False,
-        fontsize=9,
-    )
+    return max(1, min(5, columns, len(handles)))
 
 
 def grey_words(fields: Sequence[xr.DataArray]) -> str:

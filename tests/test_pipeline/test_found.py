@@ -252,8 +252,8 @@ def test_a_path_with_derivatives_is_stored_reported_and_exported(data, tmp_path,
     assert norms.dims == ("control_point",)
     assert norms.size == bends + 1
     assert np.all(norms > 0)
-    page = write_report(tree, (), tmp_path / "report", title="a path", store=str(store))
-    assert "control_1" in page.read_text()
+    report = write_report(tree, (), tmp_path / "report", title="a path", store=str(store))
+    assert "control_1" in report.page.read_text()
     exported = load_file(export(store, tmp_path / "d", format="safetensors").files[0])
     ends = {name for name in exported if name.startswith(f"control_{bends + 1}.")}
     assert ends == {f"control_{bends + 1}.{name}" for name in mlp().state_dict()}

@@ -1,0 +1,144 @@
+"""The page of a study, one self-contained HTML file: verdicts, controls, figures, scans."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import xarray as xr
+
+from pipeline.report import study_figures
+from pipeline.report.page import Report, Shown, render, save, verdict_line, write_page
+from schemas.scan import ScanSpec
+from schemas.study import Study, Verdict
+
+
+@dataclass(frozen=True)
+class StudiedScan:
+    """A scan of a study: as it is stored, analysed, and where its own report is."""
+
+    store: Path
+    tree: xr.DataTree
+    report: Report
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A figure of the page: a picture, its number, and the scan whose report has it as well."""
+
+    number: int
+    shown: Shown
+    scan: str | None
+
+
+def write_study_report(
+    study: Study,
+    verdicts: Sequence[Verdict],
+    scans: Mapping[str, StudiedScan],
+    out: Path,
+    *,
+    command: str,
+) -> Path:
+    """Write `out/index.html` and the study's figures as PNG beside it; return the page's path.
+
+    Claims come first, controls after them. The figures are the study's own and those of the scans
+    that a claim names. `command` is what runs the study again.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    figures = _figures(study, scans, out)
+    lines = [_line(verdict, figures) for verdict in verdicts]
+    page = render(
+        "study.html",
+        title=study.name,
+        summary=study.summary,
+        tally=_tally(verdicts),
+        unexpected=[verdict.claim for verdict in verdicts if not verdict.as_expected],
+        claims=[line for line in lines if not line["control"]],
+        controls=[line for line in lines if line["control"]],
+        figures=[
+            {
+                "number": figure.number,
+                "shown": figure.shown,
+                "scan": figure.scan,
+                "claims": [v for v in verdicts if figures.get(v.figure or "") is figure],
+            }
+            for figure in figures.values()
+        ],
+        scans=[_scan_line(name, study.scans[name], scan, out) for name, scan in scans.items()],
+        command=command,
+    )
+    return write_page(page, out)
+
+
+def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[str, _Numbered]:
+    """The page's figures by the names that claims have for them, the study's own first."""
+    trees = {name: scan.tree for name, scan in scans.items()}
+    shown: dict[str, Shown] = {
+        name: save(study_figures.draw(name, figure, trees), out)
+        for name, figure in study.figures.items()
+    }
+    own = set(shown)
+    for name in [claim.figure for claim in study.claims if claim.figure not in own]:
+        leading = None if name is None else scans[name].report.leading
+        if name is not None and leading is not None:
+            shown[name] = leading
+    return {
+        name: _Numbered(number, picture, None if name in own else name)
+        for number, (name, picture) in enumerate(shown.items(), start=1)
+    }
+
+
+def _tally(verdicts: Sequence[Verdict]) -> str:
+    met = sum(verdict.as_expected for verdict in verdicts)
+    controls = sum(verdict.control for verdict in verdicts)
+    return (
+        f"{met} of {len(verdicts)} checks came out as the theory expects: "
+        f"{_counted(len(verdicts) - controls, 'claim')} and {_counted(controls, 'control')}."
+    )
+
+
+def _line(verdict: Verdict, figures: Mapping[str, _Numbered]) -> dict[str, object]:
+    figure = figures.get(verdict.figure or "")
+    return {
+        **verdict_line(verdict),
+        "number": None if figure is None else figure.number,
+        "surprises": _surprises(verdict),
+    }
+
+
+def _surprises(verdict: Verdict) -> list[str]:
+    """In what a verdict differs from what the theory expects of it."""
+    words = []
+    if verdict.verdict != verdict.expected:
+        words.append(f"expected: {verdict.expected}")
+    if verdict.hypothesis_met is not None and verdict.hypothesis_met is verdict.control:
+        words.append(f"expected: hypothesis {'broken' if verdict.control else 'met'}")
+    return words
+
+
+def _scan_line(name: str, spec: ScanSpec, scan: StudiedScan, out: Path) -> dict[str, object]:
+    return {
+        "name": name,
+        "task": spec.task,
+        "points": points(spec),
+        "splits": ", ".join(spec.splits),
+        "store": scan.store,
+        "report": quote(Path(os.path.relpath(scan.report.page, out)).as_posix()),
+    }
+
+
+def points(spec: ScanSpec) -> str:
+    """How many points a scan has: `64 × 64 = 4,096 points`, `1,000 starts, 3 replicates`."""
+    along = [axis.num for axis in spec.dimensions.values()]
+    words = _counted(math.prod(along), "point" if spec.starts is None else "start")
+    if len(along) > 1:
+        words = f"{' × '.join(f'{num:,}' for num in along)} = {words}"
+    return f"{words}, {spec.replicates:,} replicates" if spec.replicates > 1 else words
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
