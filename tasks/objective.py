@@ -53,11 +53,16 @@ def squared_error(outputs: Tensor, targets: Tensor) -> Tensor:
 
     Integer targets are classes and are compared as one-hot vectors, but for a single output.
     """
+    return _mean(differences(outputs, targets).square())
+
+
+def differences(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Outputs minus targets (N, …), whose squares are those of `squared_error`."""
     whole = not targets.is_floating_point() and targets.dim() == 1
     if whole and not _alike_shapes(outputs, targets):
         targets = functional.one_hot(targets, outputs.shape[-1]).to(outputs.dtype)
     outputs, targets = _alike(outputs, targets)
-    return _mean((outputs - targets).square())
+    return outputs - targets
 
 
 def absolute_error(outputs: Tensor, targets: Tensor) -> Tensor:

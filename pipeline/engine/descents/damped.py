@@ -1,0 +1,191 @@
+"""Levenberg–Marquardt, many descents at once: of a sum of squares, or of the gradient.
+
+Shape legend: P = descents under way, n = variables, m = terms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from pipeline.engine.descents.ends import Collected, Ends
+
+Terms: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(variables (P, n), numbers of the descents (P,)) → terms r (P, m), Jacobians J (P, m, n)."""
+
+_FIRST_DAMPING = 1e-3
+"""Of the greatest diagonal entry of JᵀJ."""
+_ROUNDING = 64
+_KEPT = 0.75
+
+
+@dataclass
+class _State:
+    """Of each descent under way, everything with P rows.
+
+    Attributes:
+        rows: its number.
+        theta, iterations: where it is.
+        square, slope, matrix: Σ r², Jᵀr and JᵀJ there.
+        norm: that is to come below the tolerance.
+        damping, factor: μ, and what it is multiplied by if the next step is not accepted.
+        ended: it is kept only until rows are taken out.
+    """
+
+    rows: Tensor
+    theta: Tensor
+    iterations: Tensor
+    square: Tensor
+    slope: Tensor
+    matrix: Tensor
+    norm: Tensor
+    damping: Tensor
+    factor: Tensor
+    ended: Tensor
+
+    def keep(self, kept: Tensor) -> None:
+        """Leave only the rows kept (P,)."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[kept])
+
+
+def damped(
+    terms: Terms, starts: Tensor, tolerance: float, max_iterations: int, *, of_gradient: bool
+) -> Ends:
+    """Descents of Σ r² from starts (P, n), with damping μ as Nielsen (1999, IMM-REP-1999-05).
+
+    Steps solve (JᵀJ + μ) δ = −Jᵀr. Where the terms are the gradient of a loss, the tolerance is
+    for their norm, and the descent may end at a critical point of any kind; else it is for the
+    gradient of the sum, 2·Jᵀr. A step that changes the sum within rounding is accepted if it
+    shortens that norm. A descent ends, not converged, when its terms are not finite at its start,
+    when a step no longer moves its variables, or where a gradient is shortest without being zero.
+    The ends' loss is left NaN.
+    """
+    descents = _Descents(terms, starts, tolerance, max_iterations, of_gradient)
+    while descents.under_way:
+        descents.advance()
+    return descents.collected.ends()
+
+
+class _Descents:
+    def __init__(
+        self,
+        terms: Terms,
+        starts: Tensor,
+        tolerance: float,
+        max_iterations: int,
+        of_gradient: bool,
+    ) -> None:
+        self._terms, self._of_gradient = terms, of_gradient
+        self._tolerance, self._most = tolerance, max_iterations
+        self.collected = Collected(starts)
+        rows = torch.arange(len(starts), device=starts.device)
+        square, slope, matrix, length = self._measured(starts, rows)
+        diagonal = matrix.diagonal(dim1=1, dim2=2)
+        self._state = _State(
+            rows=rows,
+            theta=starts.clone(),
+            iterations=torch.zeros_like(rows),
+            square=square,
+            slope=slope,
+            matrix=matrix,
+            norm=length,
+            damping=_FIRST_DAMPING * diagonal.amax(dim=1),
+            factor=torch.full_like(square, 2.0),
+            ended=torch.zeros_like(rows, dtype=torch.bool),
+        )
+        finite = square.isfinite() & matrix.sum(dim=(1, 2)).isfinite()
+        self._retire(~finite)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether any descent is."""
+        return not bool(self._state.ended.all())
+
+    def _measured(self, theta: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Σ r², Jᵀr, JᵀJ and the norm at points (P, n)."""
+        terms, jacobian = self._terms(theta, rows)
+        turned = jacobian.transpose(1, 2)
+        slope = (turned @ terms[:, :, None])[:, :, 0]
+        norm = terms.norm(dim=1) if self._of_gradient else 2 * slope.norm(dim=1)
+        return terms.square().sum(dim=1), slope, turned @ jacobian, norm
+
+    def advance(self) -> None:
+        """Try a step in every descent."""
+        state = self._state
+        step, solved = self._step()
+        trial = state.theta + step
+        square, slope, matrix, norm = self._measured(trial, state.rows)
+        finite = solved & square.isfinite() & matrix.sum(dim=(1, 2)).isfinite()
+        gain = state.square - square
+        foreseen = (step * (state.damping[:, None] * step - state.slope)).sum(dim=1)
+        noise = _ROUNDING * torch.finfo(square.dtype).eps * state.square
+        level = (gain.abs() <= noise) & (norm < state.norm)
+        accepted = finite & ((gain > 0) | level) & ~state.ended
+        self._adapt(accepted, torch.where(level, 1.0, gain / foreseen))
+        still = (trial == state.theta).all(dim=1) | ~state.damping.isfinite()
+        here, there = accepted[:, None], accepted[:, None, None]
+        state.theta = torch.where(here, trial, state.theta)
+        state.slope = torch.where(here, slope, state.slope)
+        state.matrix = torch.where(there, matrix, state.matrix)
+        state.square = torch.where(accepted, square, state.square)
+        state.norm = torch.where(accepted, norm, state.norm)
+        state.iterations = state.iterations + 1
+        self._retire((still & ~accepted) | self._is_shortest())
+        kept = ~state.ended
+        if int(kept.sum()) <= _KEPT * len(kept):
+            state.keep(kept)
+
+    def _is_shortest(self) -> Tensor:
+        """Where a gradient r is shortest but not zero, (P,): Jᵀr vanishes beside |J|·|r|."""
+        state = self._state
+        if not self._of_gradient:
+            return torch.zeros_like(state.ended)
+        size = state.matrix.diagonal(dim1=1, dim2=2).sum(dim=1).sqrt()
+        least = torch.finfo(size.dtype).eps ** 0.75
+        shortest: Tensor = state.slope.norm(dim=1) <= least * size * state.norm
+        return shortest
+
+    def _step(self) -> tuple[Tensor, Tensor]:
+        """Steps (P, n), and whether their equations could be solved, (P,)."""
+        state = self._state
+        n = state.theta.shape[1]
+        diagonal = state.matrix.diagonal(dim1=1, dim2=2)
+        # Below this JᵀJ + μ is singular to rounding, and its factors would fail.
+        least = n * torch.finfo(state.square.dtype).eps * diagonal.sum(dim=1)
+        state.damping = torch.maximum(state.damping, least)
+        eye = torch.eye(n, dtype=state.theta.dtype, device=state.theta.device)
+        # Rows that have ended may hold anything.
+        matrix = torch.where(state.ended[:, None, None], eye, state.matrix)
+        damping = torch.where(state.ended, 1.0, state.damping)
+        factor, failed = torch.linalg.cholesky_ex(matrix + damping[:, None, None] * eye)
+        step = torch.cholesky_solve(-state.slope[:, :, None], factor)[:, :, 0]
+        return step, (failed == 0) & step.isfinite().all(dim=1)
+
+    def _adapt(self, accepted: Tensor, ratio: Tensor) -> None:
+        """The next damping, from the gain over the one foreseen (P,)."""
+        state = self._state
+        less = (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3, max=2.0)
+        state.damping = state.damping * torch.where(accepted, less, state.factor)
+        state.factor = torch.where(accepted, 2.0, 2 * state.factor)
+
+    def _retire(self, stuck: Tensor) -> None:
+        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
+        state = self._state
+        converged = state.norm <= self._tolerance
+        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
+        if bool(ending.any()):
+            unknown = torch.full_like(state.norm[ending], torch.nan)
+            self.collected.put(
+                state.rows[ending],
+                state.theta[ending],
+                unknown,
+                state.norm[ending],
+                state.iterations[ending],
+                converged[ending],
+            )
+            state.ended = state.ended | ending

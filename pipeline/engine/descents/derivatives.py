@@ -1,0 +1,66 @@
+"""Gradients, Jacobians and Hessians of many points at once, by automatic differentiation.
+
+Shape legend: P = points, n = variables, m = residuals, k = outputs.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.engine.descents.functions import Function
+
+
+def value_and_gradient(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Losses (P,) and gradients (P, n) at points (P, n)."""
+    theta = theta.detach().requires_grad_()
+    values = function.value(theta)
+    return values.detach(), _rows(values, theta)
+
+
+def residuals_and_jacobian(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Residuals (P, m) and their Jacobians (P, m, n) at points (P, n).
+
+    Raises:
+        ValueError: the loss is no sum of squares.
+    """
+    if function.residuals is None:
+        raise ValueError("the function has no residuals")
+    theta = theta.detach().requires_grad_()
+    residuals = function.residuals(theta)
+    if residuals.shape[1] <= theta.shape[1]:
+        return residuals.detach(), _jacobian(residuals, theta)
+    # A derivative of Jᵀu by u along each variable: n passes instead of m (Pearlmutter 1994).
+    weights = torch.zeros_like(residuals).requires_grad_()
+    pulled = _rows((residuals * weights).sum(dim=1), theta, graph=True)
+    return residuals.detach(), _jacobian(pulled, weights).transpose(1, 2)
+
+
+def gradient_and_hessian(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients (P, n) and symmetric Hessians (P, n, n) at points (P, n)."""
+    theta = theta.detach().requires_grad_()
+    slopes = _rows(function.value(theta), theta, graph=True)
+    matrices = _jacobian(slopes, theta)
+    return slopes.detach(), (matrices + matrices.transpose(1, 2)) / 2
+
+
+def hessians(function: Function, theta: Tensor) -> Tensor:
+    """Symmetric Hessians (P, n, n) at points (P, n); all at once, so P bounds the memory."""
+    return gradient_and_hessian(function, theta)[1]
+
+
+def _jacobian(outputs: Tensor, theta: Tensor) -> Tensor:
+    """The Jacobian (P, k, n) of each point's outputs (P, k) by its own row of theta (P, n)."""
+    columns = range(outputs.shape[1])
+    rows = [_rows(outputs[:, column], theta, keep=True) for column in columns]
+    return torch.stack(rows, dim=1)
+
+
+def _rows(values: Tensor, theta: Tensor, *, graph: bool = False, keep: bool = False) -> Tensor:
+    """The gradient of each of the values (P,) by its own row of theta (P, n)."""
+    if not values.requires_grad:
+        return torch.zeros_like(theta)
+    (rows,) = torch.autograd.grad(
+        values.sum(), theta, create_graph=graph, retain_graph=graph or keep, materialize_grads=True
+    )
+    return rows

@@ -1,0 +1,282 @@
+"""Limited-memory BFGS and gradient descent, many descents at once.
+
+Every evaluation serves all descents that are under way: each has its own line search, and goes on
+to its next direction as soon as a step is accepted.
+
+Shape legend: P = descents under way, n = variables, m = pairs in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import TypeAlias
+
+import torch
+from torch import Tensor
+
+from pipeline.engine.descents.ends import Collected, Ends
+
+Slopes: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
+"""(variables (P, n), numbers of the descents (P,)) → losses (P,) and gradients (P, n)."""
+
+MEMORY = 10
+_DECREASE, _CURVATURE = 1e-4, 0.9
+"""The constants of the weak Wolfe conditions (Nocedal & Wright 2006, eq. 3.6)."""
+_ROUNDING = 64
+"""Units in the last place of a loss that are taken for rounding."""
+_MOST_TRIALS = 50
+_MARGIN = 0.1
+_GROWTH = (2.0, 10.0)
+_KEPT = 0.75
+"""Rows that have ended are taken out once no more than this share is under way."""
+
+
+def quasi_newton(
+    slopes: Slopes, starts: Tensor, tolerance: float, max_iterations: int, memory: int
+) -> Ends:
+    """Descents from starts (P, n) by L-BFGS (Nocedal 1980, Math. Comp. 35, 773–782).
+
+    Without memory this is gradient descent, and each line search begins with the step size of
+    Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141–148). A step is accepted by the weak Wolfe
+    conditions (Lewis & Overton 2013, Math. Program. 141, 135–163), or by the approximate ones where
+    the loss no longer resolves a decrease (Hager & Zhang 2005, SIAM J. Optim. 16, 170–192, eq.
+    4.1). A descent ends, not converged, when the loss at its start is not finite, or when no step
+    along its negative gradient is accepted.
+    """
+    descents = _Descents(slopes, starts, tolerance, max_iterations, memory)
+    while descents.under_way:
+        descents.advance()
+    return descents.collected.ends()
+
+
+@dataclass
+class _State:
+    """Of each descent under way, everything with P rows.
+
+    Attributes:
+        rows: its number.
+        theta, loss, gradient, norm, iterations: where it is.
+        noise: an increase of the loss that is taken for rounding.
+        direction, slope: of the line search, and the derivative along it.
+        step: that is tried next; low and high bracket it, with the derivatives there.
+        trials: of this line search.
+        gamma: sᵀy/yᵀy of its last pair, 0 where it has none.
+        ended: it is kept only until rows are taken out.
+    """
+
+    rows: Tensor
+    theta: Tensor
+    loss: Tensor
+    gradient: Tensor
+    norm: Tensor
+    iterations: Tensor
+    noise: Tensor
+    direction: Tensor
+    slope: Tensor
+    step: Tensor
+    low: Tensor
+    high: Tensor
+    low_slope: Tensor
+    high_slope: Tensor
+    trials: Tensor
+    gamma: Tensor
+    ended: Tensor
+
+    def keep(self, kept: Tensor) -> None:
+        """Leave only the rows kept (P,)."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[kept])
+
+
+class _Descents:
+    def __init__(
+        self, slopes: Slopes, starts: Tensor, tolerance: float, max_iterations: int, memory: int
+    ) -> None:
+        self._slopes, self._tolerance, self._most = slopes, tolerance, max_iterations
+        self.collected = Collected(starts)
+        rows = torch.arange(len(starts), device=starts.device)
+        loss, gradient = slopes(starts, rows)
+        zero, none = torch.zeros_like(loss), torch.zeros_like(rows)
+        self._state = _State(
+            rows=rows,
+            theta=starts.clone(),
+            loss=loss,
+            gradient=gradient,
+            norm=gradient.norm(dim=1),
+            iterations=none,
+            noise=_ROUNDING * torch.finfo(starts.dtype).eps * loss.abs(),
+            direction=torch.zeros_like(starts),
+            slope=zero,
+            step=zero,
+            low=zero,
+            high=zero,
+            low_slope=zero,
+            high_slope=zero,
+            trials=none,
+            gamma=zero,
+            ended=torch.zeros_like(rows, dtype=torch.bool),
+        )
+        self._memory = _Memory(memory)
+        self._retire(~(loss.isfinite() & self._state.norm.isfinite()))
+        self._begin(~self._state.ended)
+
+    @property
+    def under_way(self) -> bool:
+        """Whether any descent is."""
+        return not bool(self._state.ended.all())
+
+    def advance(self) -> None:
+        """One evaluation for every descent: a step accepted, or a bracket narrowed."""
+        state = self._state
+        shift = state.step[:, None] * state.direction
+        trial = state.theta + shift
+        loss, gradient = self._slopes(trial, state.rows)
+        along = _dots(gradient, state.direction)
+        finite = loss.isfinite() & along.isfinite()
+        enough = loss <= state.loss + _DECREASE * state.step * state.slope
+        level = loss <= state.loss + state.noise
+        level &= along <= (2 * _DECREASE - 1) * state.slope
+        down = finite & (enough | level)
+        accepted = down & (along >= _CURVATURE * state.slope) & ~state.ended
+        failed = self._narrow(down, torch.where(finite, along, torch.inf)) & ~accepted
+        anew = failed & (state.gamma > 0)
+        self._move(accepted, shift, trial, loss, gradient)
+        state.gamma = torch.where(anew, 0.0, state.gamma)
+        self._memory.forget(anew)
+        self._retire(failed & ~anew)
+        self._begin((accepted | anew) & ~state.ended)
+        self._compact()
+
+    def _narrow(self, down: Tensor, along: Tensor) -> Tensor:
+        """Move the brackets and the steps to be tried; whether a search has failed, (P,)."""
+        state, step = self._state, self._state.step
+        longer = step + (step - state.low) * along / (state.low_slope - along)
+        longer = torch.where(along > state.low_slope, longer, torch.inf)
+        longer = longer.clamp(_GROWTH[0] * step, _GROWTH[1] * step)
+        state.low = torch.where(down, step, state.low)
+        state.low_slope = torch.where(down, along, state.low_slope)
+        state.high = torch.where(down, state.high, step)
+        state.high_slope = torch.where(down, state.high_slope, along)
+        width = state.high - state.low
+        share = state.low_slope / (state.low_slope - state.high_slope)
+        usable = state.high_slope.isfinite() & (state.high_slope > 0)
+        share = torch.where(usable, share.clamp(_MARGIN, 1 - _MARGIN), 0.5)
+        inside = state.low + share * width
+        state.step = torch.where(state.high.isfinite(), inside, longer)
+        state.trials = state.trials + 1
+        closed = (inside <= state.low) | (inside >= state.high)
+        return (state.trials >= _MOST_TRIALS) | (closed & state.high.isfinite())
+
+    def _move(
+        self, accepted: Tensor, shift: Tensor, trial: Tensor, loss: Tensor, gradient: Tensor
+    ) -> None:
+        """Go to the accepted trials, and keep what they tell of the curvature."""
+        state = self._state
+        bend = gradient - state.gradient
+        gamma = self._memory.add(accepted, shift, bend)
+        state.gamma = torch.where(gamma > 0, gamma, state.gamma)
+        here = accepted[:, None]
+        state.theta = torch.where(here, trial, state.theta)
+        state.gradient = torch.where(here, gradient, state.gradient)
+        state.loss = torch.where(accepted, loss, state.loss)
+        state.norm = torch.where(accepted, gradient.norm(dim=1), state.norm)
+        state.iterations = state.iterations + accepted
+
+    def _begin(self, chosen: Tensor) -> None:
+        """Begin a line search in the chosen rows (P,)."""
+        state = self._state
+        steepest = -state.gradient
+        direction = self._memory.direction(state.gradient, state.gamma)
+        slope = _dots(direction, state.gradient)
+        least = torch.finfo(slope.dtype).eps * direction.norm(dim=1) * state.norm
+        learnt = (state.gamma > 0) & (slope < -least)
+        direction = torch.where(learnt[:, None], direction, steepest)
+        slope = torch.where(learnt, slope, -state.norm.square())
+        first = (1 / state.gradient.abs().sum(dim=1)).clamp(max=1.0)
+        state.direction = torch.where(chosen[:, None], direction, state.direction)
+        state.slope = torch.where(chosen, slope, state.slope)
+        state.low_slope = torch.where(chosen, slope, state.low_slope)
+        state.step = torch.where(chosen, torch.where(learnt, 1.0, first), state.step)
+        state.low = torch.where(chosen, 0.0, state.low)
+        state.high = torch.where(chosen, torch.inf, state.high)
+        state.trials = torch.where(chosen, 0, state.trials)
+
+    def _retire(self, stuck: Tensor) -> None:
+        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
+        state = self._state
+        converged = state.norm <= self._tolerance
+        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
+        if bool(ending.any()):
+            self.collected.put(
+                state.rows[ending],
+                state.theta[ending],
+                state.loss[ending],
+                state.norm[ending],
+                state.iterations[ending],
+                converged[ending],
+            )
+            state.ended = state.ended | ending
+
+    def _compact(self) -> None:
+        kept = ~self._state.ended
+        if int(kept.sum()) <= _KEPT * len(kept):
+            self._state.keep(kept)
+            self._memory.keep(kept)
+
+
+class _Memory:
+    """The last pairs (s, y) of steps and differences of gradients.
+
+    All descents keep a pair or none does, so that one order serves all; where a step was not
+    accepted its 1/sᵀy is zero, and so the pair is without effect.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, accepted: Tensor, step: Tensor, bend: Tensor) -> Tensor:
+        """Keep a pair (P, n); sᵀy/yᵀy (P,) where it was accepted and is curved upwards, else 0."""
+        product, square = _dots(step, bend), _dots(bend, bend)
+        least = torch.finfo(step.dtype).eps * step.norm(dim=1) * square.sqrt()
+        used = accepted & (product > least) & product.reciprocal().isfinite()
+        if self._size and bool(used.any()):
+            rows = used[:, None]
+            pair = (
+                torch.where(rows, step, 0.0),
+                torch.where(rows, bend, 0.0),
+                torch.where(used, 1 / product, 0.0),
+            )
+            self._pairs = [pair, *self._pairs[: self._size - 1]]
+        return torch.where(used, product / square, 0.0)
+
+    def direction(self, gradient: Tensor, gamma: Tensor) -> Tensor:
+        """Minus the inverse Hessian's estimate times the gradients (P, n): the two-loop recursion.
+
+        Nocedal & Wright 2006, algorithm 7.4.
+        """
+        vector, weights = -gradient, []
+        for step, bend, inverse in self._pairs:
+            weight = inverse * _dots(step, vector)
+            weights.append(weight)
+            vector = torch.addcmul(vector, weight[:, None], bend, value=-1)
+        vector = gamma[:, None] * vector
+        for (step, bend, inverse), weight in zip(self._pairs[::-1], weights[::-1], strict=True):
+            rest = weight - inverse * _dots(bend, vector)
+            vector = torch.addcmul(vector, rest[:, None], step)
+        return vector
+
+    def forget(self, rows: Tensor) -> None:
+        """Make the pairs of these rows (P,) without effect."""
+        if bool(rows.any()):
+            self._pairs = [(s, y, torch.where(rows, 0.0, rho)) for s, y, rho in self._pairs]
+
+    def keep(self, kept: Tensor) -> None:
+        """Leave only the rows kept (P,)."""
+        self._pairs = [(s[kept], y[kept], rho[kept]) for s, y, rho in self._pairs]
+
+
+def _dots(left: Tensor, right: Tensor) -> Tensor:
+    """Scalar products of rows, (P,)."""
+    return (left * right).sum(dim=1)
