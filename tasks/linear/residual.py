@@ -18,18 +18,16 @@ from torch import Tensor
 from schemas.errors import SpecError
 from tasks.landscape import FieldVariable, Floats, Landscape
 from tasks.linear.residual_construction import conference_bound, later_bound, small_norm_minimum
-from tasks.linear.residual_matrices import Matrices, make_matrices
-from tasks.linear.residual_parameters import ResidualParameters
+from tasks.linear.residual_matrices import Matrices, make_matrices, spectral_norms
+from tasks.linear.residual_parameters import (
+    EXCESS,
+    LARGEST_NORM,
+    POPULATION,
+    ResidualParameters,
+)
 from tasks.objective import ClosedForm
 from tasks.registry import BuildContext
 from tasks.section import Section, axis_count_error, whole_section
-
-POPULATION = "population"
-"""The split of the risk f."""
-EXCESS = "excess"
-"""The split of f − C, which keeps the digits that C would take."""
-LARGEST_NORM = "largest_norm"
-"""The stored field max ‖A_i‖, of spectral norms."""
 
 _DIRECTIONS = 2
 """What a generator is for, beside those of the matrices."""
@@ -65,12 +63,6 @@ def product_of(layers: Tensor) -> Tensor:
         alone = layers[:, layers.shape[1] // 2 * 2 :]
         layers = torch.cat([paired, alone], dim=1) if alone.shape[1] else paired
     return layers[:, 0]
-
-
-def spectral_norms(theta: Floats, d: int) -> Floats:
-    """‖A_i‖ of parameters (P, n): (P, ℓ)."""
-    norms: Floats = np.linalg.norm(theta.reshape(len(theta), -1, d, d), ord=2, axis=(2, 3))
-    return norms
 
 
 @dataclass(frozen=True)

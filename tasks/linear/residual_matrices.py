@@ -1,6 +1,6 @@
 """The matrices of a linear residual net's task: its target R and the inputs' covariance Σ.
 
-Shape legend: d = inputs and outputs.
+Shape legend: P = points, ℓ = layers, d = inputs and outputs.
 """
 
 from __future__ import annotations
@@ -54,6 +54,13 @@ class Matrices:
         straight line from M to R passes through a singular matrix.
         """
         return float(np.linalg.svd(self.target @ self.root, compute_uv=False)[-1] ** 2)
+
+
+def spectral_norms(theta: Floats, d: int) -> Floats:
+    """‖A_i‖ of the layers of parameters (P, ℓd²): (P, ℓ)."""
+    layers = theta.reshape(len(theta), -1, d, d)
+    norms: Floats = np.linalg.norm(layers, ord=2, axis=(2, 3))
+    return norms
 
 
 def make_matrices(parameters: ResidualParameters, seed: int) -> Matrices:

@@ -9,6 +9,13 @@ from pydantic import Field, FiniteFloat, model_validator
 
 from tasks.registry import Parameters
 
+POPULATION = "population"
+"""The split of the risk f."""
+EXCESS = "excess"
+"""The split of f − C, which keeps the digits that C would take."""
+LARGEST_NORM = "largest_norm"
+"""The stored field max ‖A_i‖, of spectral norms."""
+
 Size = Annotated[int, Field(ge=1, strict=True)]
 Matrix: TypeAlias = tuple[tuple[FiniteFloat, ...], ...]
 """Rows of a square matrix."""

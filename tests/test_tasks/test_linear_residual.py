@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 
 from schemas.errors import SpecError
 from tasks import BuildContext
-from tasks.linear.residual import build_residual, product_of, spectral_norms
+from tasks.linear.residual import build_residual, product_of
 from tasks.linear.residual_construction import (
     conference_bound,
     later_bound,
     rotation_planes,
     small_norm_minimum,
 )
-from tasks.linear.residual_matrices import make_matrices
+from tasks.linear.residual_matrices import make_matrices, spectral_norms
 from tasks.linear.residual_parameters import ResidualParameters
 
 
