@@ -7,7 +7,7 @@ import time
 
 from pipeline.contents import Contents
 from pipeline.engine.choice import make_evaluator
-from pipeline.engine.contract import EngineChoice
+from pipeline.engine.contract import EngineChoice, Floats
 from schemas.errors import CartogradError
 from tasks.landscape import Landscape
 
@@ -16,14 +16,14 @@ _SECONDS = 0.2
 
 
 def seconds_per_point(
-    landscape: Landscape, contents: Contents, choice: EngineChoice, batch: int
+    landscape: Landscape, points: Floats, contents: Contents, choice: EngineChoice
 ) -> float | None:
-    """Time of one point, measured on points of the first shard for a fraction of a second.
+    """Time of one point, measured on the first points (P, z) for a fraction of a second.
 
     None where the model fails at them: that is for the shard to say.
     """
     try:
-        return _measured(landscape, contents, choice, batch)
+        return _measured(landscape, points, contents, choice)
     except CartogradError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's model may raise anything
@@ -31,9 +31,10 @@ def seconds_per_point(
         return None
 
 
-def _measured(landscape: Landscape, contents: Contents, choice: EngineChoice, batch: int) -> float:
+def _measured(
+    landscape: Landscape, points: Floats, contents: Contents, choice: EngineChoice
+) -> float:
     evaluator = make_evaluator(landscape, contents.splits, contents.metrics, choice)
-    points = contents.grid.points(contents.grid.shard(0), 0, batch)
     evaluator.evaluate(points[:1])
     count, taken = 1, 0.0
     while True:

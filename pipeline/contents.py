@@ -11,6 +11,7 @@ import numpy as np
 from schemas.grid import Block, Grid
 from schemas.layout import AXIS, AXIS_OTHER, METRICS, NUMBER, Variable
 from schemas.scan import ScanSpec
+from schemas.starts import Descent
 
 STORED_DTYPE = {"bfloat16": "float32"}
 """Dtype in which losses are stored, where it is not that of the evaluation."""
@@ -21,7 +22,8 @@ class Contents:
     """What a scan's store holds: enough to create it, write to it and read from it.
 
     `fields` are the stored functions of the coordinates alone, by name; `numbers` is how many
-    parameters there are, 0 unless some metric has one entry for each.
+    parameters there are, 0 unless some metric has one entry for each; `descent` is that from every
+    point.
     """
 
     grid: Grid
@@ -32,6 +34,7 @@ class Contents:
     dtype: str
     sharded: bool
     numbers: int = 0
+    descent: Descent | None = None
 
     @property
     def n_shards(self) -> int:
@@ -92,4 +95,5 @@ def scan_contents(spec: ScanSpec, fields: Mapping[str, Variable], numbers: int =
         dtype=STORED_DTYPE.get(spec.compute.dtype, spec.compute.dtype),
         sharded=spec.shards is not None,
         numbers=numbers,
+        descent=spec.descent,
     )

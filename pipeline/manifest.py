@@ -17,9 +17,10 @@ from pipeline.planning import Plan
 from pipeline.shipping import part_hashes
 from pipeline.store import Location, read_manifest
 from schemas.errors import StoreMismatch, listing
-from schemas.layout import FORMAT_VERSION, Variable
+from schemas.layout import AFFINE, FORMAT_VERSION, PATH, STARTS, Variable
 from schemas.scan import ScanSpec, parse_spec
 from tasks.landscape import Landscape
+from tasks.section import Section
 
 _VERSIONED = ("cartograd", "torch", "numpy", "zarr", "ray", "xarray", "dask")
 
@@ -63,7 +64,8 @@ def new_manifest(
         "spec": json.dumps(asked.model_dump(mode="json")),
         "base": str(base.resolve()),
         "spans": json.dumps({name: float(ends[name]) for name in asked.rising}),
-        "section": "affine" if landscapes[0].section.chart is None else "path",
+        "section": _kind(landscapes[0].section),
+        "numbers": plan.contents.numbers,
         "fingerprint": asked.fingerprint(),
         "seed": asked.seed,
         "engine": json.dumps(asdict(plan.engine)),
@@ -75,6 +77,13 @@ def new_manifest(
         "versions": json.dumps(_versions()),
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
     }
+
+
+def _kind(section: Section) -> str:
+    """What the coordinates of a scan are."""
+    if section.whole:
+        return STARTS
+    return AFFINE if section.chart is None else PATH
 
 
 def _versions() -> dict[str, str]:
@@ -101,7 +110,7 @@ def read_stored(location: Location) -> StoredScan:
         base=Path(str(attributes["base"])),
         fingerprint=str(attributes["fingerprint"]),
         engine=EngineChoice(**attributes["engine"]),
-        contents=scan_contents(asked.spanning(spans), fields),
+        contents=scan_contents(asked.spanning(spans), fields, int(attributes["numbers"])),
         hashes=tuple(attributes["hashes"]),
         reference=dict(attributes["reference"]),
         attributes=attributes,

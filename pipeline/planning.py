@@ -25,6 +25,7 @@ from pipeline.engine.footprint import Footprint, footprint
 from pipeline.engine.graph.tracing import Untraceable
 from pipeline.engine.precision import measured_error
 from pipeline.engine.preflight import check_objective
+from pipeline.points import Points, scan_points
 from pipeline.ranging import with_spans
 from schemas.errors import PlanError, SpecError
 from schemas.files import load_spec
@@ -37,6 +38,9 @@ _MOST_BATCH = 4096
 _BATCH_BYTES = 64 * 2**20
 # Values are held as measured (float64), as stored, and once more while they are compressed.
 _COPIES_OF_VALUES = 3
+_CALIBRATION_BYTES = 16 * 2**20
+_COMPARED = 8
+"""Points at which bfloat16 is compared with float32."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,7 @@ class Plan:
     workers: int
     batch: int
     memory: Memory
+    points: Points
     seconds_per_point: float | None = None
     error: float | None = None
 
@@ -116,17 +121,23 @@ class Plan:
         room = memory.limit - memory.total(1, 0)
         points = room // max(memory.per_shard_point, 1)
         if points >= 1:
-            z = len(self.contents.grid.shape)
-            side = max(1, int(points ** (1 / z)))
             raise PlanError(
                 f"compute.memory_per_worker: {said}; shards of at most {points} points "
-                f"(such as chunks of {side} along each of {z} axes) and compute.batch: 1 would fit"
+                f"(such as {self._chunks_of(points)}) and compute.batch: 1 would fit"
             )
         least = size(memory.total(1, 1))
+        remedy = " or leave out descent.keep_parameters" if self.contents.numbers else ""
         raise PlanError(
             f"compute.memory_per_worker: {said}; the model, data and activations alone need "
-            f"{least}; raise the limit above that"
+            f"{least}; raise the limit above that{remedy}"
         )
+
+    def _chunks_of(self, points: int) -> str:
+        """Words for chunks of at most so many points."""
+        z = len(self.contents.grid.shape)
+        if self.points.starts is not None:
+            return f"chunks: {{start: {points}}}"
+        return f"chunks of {max(1, int(points ** (1 / z)))} along each of {z} axes"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `cartograd plan --json`."""
@@ -206,7 +217,8 @@ def make_plan(
     """
     compute = spec.compute
     fields = {name: Variable(f.long_name, f.units) for name, f in landscape.fields.items()}
-    contents = scan_contents(spec, fields)
+    contents = scan_contents(spec, fields, _kept_numbers(spec, landscape))
+    points = scan_points(spec)
     shard_points = contents.grid.shard(0).size
     per_shard_point = contents.numbers_per_point * 8 * _COPIES_OF_VALUES
     limit = int(compute.memory_per_worker)
@@ -217,29 +229,38 @@ def make_plan(
     batch = _batch(memory, shard_points) if compute.batch == "auto" else compute.batch
     # Blocks of points begin at the shard's first one, so a point's block is always the same.
     batch = -(-batch // choice.point_block) * choice.point_block
-    plan = Plan(spec.fingerprint(), contents, choice, workers, min(batch, shard_points), memory)
+    batch = min(batch, shard_points)
+    plan = Plan(spec.fingerprint(), contents, choice, workers, batch, memory, points)
     if plan.worker_bytes > memory.limit:
         return plan
     if calibrate:
+        first = points.first(landscape, batch, _CALIBRATION_BYTES)
         plan = replace(
-            plan, seconds_per_point=seconds_per_point(landscape, contents, choice, plan.batch)
+            plan, seconds_per_point=seconds_per_point(landscape, first, contents, choice)
         )
     if choice.dtype == "bfloat16" and tune:
-        measured = measured_error(landscape, contents.grid, spec.splits, choice, spec.seed)
-        plan = replace(plan, error=measured)
+        some = points.some(landscape, _COMPARED)
+        plan = replace(plan, error=measured_error(landscape, some, spec.splits, choice))
     return plan
+
+
+def _kept_numbers(spec: ScanSpec, landscape: Landscape) -> int:
+    """Parameters that are stored of the end of each descent."""
+    if spec.descent is None or not spec.descent.keep_parameters:
+        return 0
+    return sum(tensor.numel() for tensor in landscape.section.origin.values())
 
 
 def _choice(
     spec: ScanSpec, landscape: Landscape, contents: Contents, device: str, room: int, tune: bool
 ) -> EngineChoice:
     """The evaluator that the spec names, or else the one found by timing, within the room."""
-    compute, first = spec.compute, contents.grid.shard(0)
+    compute = spec.compute
     if compute.engine == "auto":
         work = Work(
             splits=spec.splits,
             metrics=spec.metrics,
-            points=contents.grid.points(first, 0, min(first.size, _MOST_BATCH)),
+            points=scan_points(spec).first(landscape, _MOST_BATCH, _CALIBRATION_BYTES),
             total=contents.n_points if tune else 0,
             room=room,
         )

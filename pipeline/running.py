@@ -176,7 +176,7 @@ def _scan(scan: _Scan, ray_options: tuple[str | None, bool], display: Progress) 
         if not stored:
             manifest = new_manifest(scan.asked, scan.base, plan, landscapes)
             create(store, plan.contents, manifest)
-        write_section(store, landscapes, list(spec.axes))
+        write_section(store, landscapes, spec)
         write_trajectories(store, landscapes, spec, display)
         ledger = Ledger(store)
         executor = _executor(spec, Assignment(plan, store.resolve()), packed, workforce)

@@ -28,6 +28,7 @@ from schemas.layout import (
     AXIS,
     AXIS_OTHER,
     CHECKPOINT,
+    NUMBER,
     REPLICATE,
     SECTION_GROUP,
     SPLIT,
@@ -51,14 +52,14 @@ _PROBE_TOLERANCE = 1e-6
 STEP = "evaluating checkpoints"
 
 
-def write_section(location: Location, landscapes: Sequence[Landscape], axes: Sequence[str]) -> None:
+def write_section(location: Location, landscapes: Sequence[Landscape], spec: ScanSpec) -> None:
     """Store origins and directions of modules' sections, if they are not stored yet.
 
     The group `section` holds `origin` and `direction`, one number after another, parameter by
-    parameter as the variables `parameter`, `shape` and `start` say; `norm` of the directions and
+    parameter as the variables `parameter`, `shape` and `first` say; `norm` of the directions and
     `cosine` of the angles between them. A direction belongs to an `axis`, and of a path to a
-    `control_point`, as many of which there may be for its one axis. `probed_loss` tells whether
-    a continued scan still is of the same function.
+    `control_point`, as many of which there may be for its one axis. Of a multi-start scan there is
+    the `origin` alone. `probed_loss` tells whether a continued scan still is of the same function.
 
     Raises:
         StoreMismatch: the model or the loss computes something else than when the scan began.
@@ -70,16 +71,39 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
         _check_same_function(location, probed)
         return
     sections = [landscape.section for landscape in landscapes]
-    names = sections[0].touched
-    along, other = _dimensions(sections[0])
-    labels = _strings(list(axes) if along == AXIS else _control_points(sections[0]))
+    kept = spec.descent is not None and spec.descent.keep_parameters
+    # Where the ends of descents are kept, the numbers here are those of all parameters as there.
+    names = tuple(sections[0].origin) if kept else sections[0].touched
     shapes = [tuple(sections[0].origin[name].shape) for name in names]
     sizes = [sections[0].origin[name].numel() for name in names]
     told = xr.Dataset(
         {
             "parameter": ("parameter", _strings(names), {"long_name": "name of a parameter"}),
             "shape": ("parameter", _strings([json.dumps(s) for s in shapes])),
-            "start": ("parameter", np.cumsum([0, *sizes[:-1]]), {"long_name": "first number"}),
+            "first": ("parameter", np.cumsum([0, *sizes[:-1]]), {"long_name": "first number"}),
+            _PROBED_LOSS: (
+                (REPLICATE, SPLIT, "probe"),
+                probed,
+                {
+                    "long_name": "loss of the first samples, at the origin and 1/2 from it",
+                    "units": "1",
+                },
+            ),
+        }
+    )
+    if not sections[0].whole:
+        told = told.merge(_geometry(sections, list(spec.axes)))
+    _write(location, SECTION_GROUP, told if len(sections) > 1 else told.isel({REPLICATE: 0}))
+    _write_numbers(location, sections, names, sum(sizes))
+    _finish(location, SECTION_GROUP)
+
+
+def _geometry(sections: Sequence[Section], axes: Sequence[str]) -> xr.Dataset:
+    """Norms of the directions and cosines of the angles between them."""
+    along, other = _dimensions(sections[0])
+    labels = _strings(axes if along == AXIS else _control_points(sections[0]))
+    return xr.Dataset(
+        {
             "norm": (
                 (REPLICATE, along),
                 np.stack([norms(section.directions) for section in sections]),
@@ -90,17 +114,9 @@ def write_section(location: Location, landscapes: Sequence[Landscape], axes: Seq
                 np.stack([cosines(section.directions) for section in sections]),
                 {"long_name": "cosine of the angle between two directions", "units": "1"},
             ),
-            _PROBED_LOSS: (
-                (REPLICATE, SPLIT, "probe"),
-                probed,
-                {"long_name": "loss of the first samples, at 0 and then at 1/2", "units": "1"},
-            ),
         },
         coords={along: labels, other: labels},
     )
-    _write(location, SECTION_GROUP, told if len(sections) > 1 else told.isel({REPLICATE: 0}))
-    _write_numbers(location, sections, names, sum(sizes))
-    _finish(location, SECTION_GROUP)
 
 
 def _dimensions(section: Section) -> tuple[str, str]:
@@ -119,10 +135,11 @@ def _write_numbers(
     several = len(sections) > 1
     lead = (len(sections),) if several else ()
     m = len(sections[0].directions)
-    for name, shape, dims in (
-        ("origin", (*lead, n), ("number",)),
-        ("direction", (*lead, m, n), (_dimensions(sections[0])[0], "number")),
-    ):
+    arrays: list[tuple[str, tuple[int, ...], tuple[str, ...]]] = [("origin", (*lead, n), (NUMBER,))]
+    if not sections[0].whole:
+        along = _dimensions(sections[0])[0]
+        arrays.append(("direction", (*lead, m, n), (along, NUMBER)))
+    for name, shape, dims in arrays:
         group.create_array(  # type: ignore[union-attr]
             name,
             shape=shape,
@@ -238,7 +255,7 @@ def _strings(values: Sequence[str]) -> npt.NDArray[Any]:
 
 
 def _probed(landscape: Landscape) -> npt.NDArray[np.float64]:
-    """Losses (S, 2) of a few samples at two points of a module's section.
+    """Losses (S, 2) of a few samples at the origin of a module's section, and 1/2 from there.
 
     Tensors are hashed, but what the code of a user's module and loss makes of them is not.
     """
@@ -253,7 +270,10 @@ def _probed(landscape: Landscape) -> npt.NDArray[np.float64]:
     if again is not None:
         again = Reestimation(again.inputs[:_PROBED_SAMPLES], min(again.batch, _PROBED_SAMPLES))
     few = replace(landscape, objective=replace(objective, splits=splits, reestimation=again))
-    points = np.stack([np.zeros(z), np.full(z, 0.5)])
+    origin = np.zeros(z)
+    if landscape.section.whole:
+        origin = torch.cat([part.reshape(-1) for part in landscape.section.origin.values()]).numpy()
+    points = np.stack([origin, origin + 0.5])
     return evaluate_reference(few, points, tuple(splits), ("loss",))["loss"]
 
 

@@ -1,12 +1,13 @@
 """The Zarr store of a scan: created once, written region by region, read by anyone.
 
-Shape legend: S = splits, P = points, *extra = a metric's own dimensions, one entry an axis; a
-region is one block of the grid in one replicate.
+Shape legend: S = splits, P = points, *extra = a metric's own dimensions; a region is one block of
+the grid in one replicate.
 """
 
 from __future__ import annotations
 
 import json
+import math
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from pipeline.contents import Contents
 from schemas.errors import StoreError
 from schemas.grid import Block
 from schemas.layout import (
+    END_PARAMETERS,
     FORMAT_VERSION,
     LEDGER_CHUNK,
     LEDGER_COLUMNS,
@@ -31,11 +33,14 @@ from schemas.layout import (
     METRICS,
     REPLICATE,
     SPLIT,
+    Metric,
     Variable,
 )
+from schemas.starts import StartAxis, descent_rules
 
 Location: TypeAlias = Path | Store
 """A directory, or a Zarr store in memory."""
+_MOST_CHUNK = 2**22
 Values: TypeAlias = Mapping[str, npt.NDArray[Any]]
 
 
@@ -46,7 +51,10 @@ def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) 
     leading = (REPLICATE,) if contents.replicates > 1 else ()
     for name in contents.metrics:
         metric = METRICS[name]
-        _create_variable(root, name, metric, (*leading, SPLIT, *metric.dims), contents)
+        array = _create_variable(root, name, metric, (*leading, SPLIT, *metric.dims), contents)
+        array.update_attributes(_flags(metric))
+    if contents.descent is not None:
+        root["outcome"].attrs.update(descent_rules(contents.descent))
     for name, variable in contents.fields.items():
         _create_variable(root, name, variable, leading, contents)
     ledger = root.create_group(LEDGER_GROUP)
@@ -57,9 +65,21 @@ def create(location: Location, contents: Contents, manifest: Mapping[str, Any]) 
     consolidate(location)
 
 
+def _flags(metric: Metric) -> dict[str, Any]:
+    """What the codes of a metric mean, as the CF conventions tell it."""
+    if not metric.flags:
+        return {}
+    return {
+        "flag_values": list(metric.flags),
+        "flag_meanings": " ".join(metric.flags.values()),
+    }
+
+
 def _create_coordinates(root: zarr.Group, contents: Contents) -> None:
     for name, axis in contents.grid.named.items():
-        attributes = {"long_name": f"coordinate along direction {name}", "units": "1"}
+        is_start = isinstance(axis, StartAxis)
+        told = "number of the start" if is_start else f"coordinate along direction {name}"
+        attributes = {"long_name": told, "units": "1"}
         _create_coordinate(root, name, axis.coordinates(0, axis.num), attributes)
     labels = np.array(contents.splits, dtype=np.dtypes.StringDType())
     _create_coordinate(root, SPLIT, labels, {"long_name": "data set"})
@@ -86,15 +106,19 @@ def _create_coordinate(
 
 def _create_variable(
     root: zarr.Group, name: str, variable: Variable, leading: tuple[str, ...], contents: Contents
-) -> None:
+) -> zarr.Array[Any]:
     grid, lead = contents.grid, contents.lead(name)
     dtype = np.dtype(contents.dtype_of(name))
     replicates = (contents.replicates,) if REPLICATE in leading else ()
-    # One split is often read alone; entries along a metric's own dimensions never are.
-    chunk = (*(1 for _ in replicates), *(1 for _ in lead[:1]), *lead[1:], *grid.chunks)
+    # One split is often read alone; entries along a metric's own dimensions never are, but there
+    # may be very many of them.
+    extra = lead[1:]
+    if name == END_PARAMETERS and not contents.sharded:
+        extra = (min(contents.numbers, max(1, _MOST_CHUNK // math.prod(grid.chunks))),)
+    chunk = (*(1 for _ in replicates), *(1 for _ in lead[:1]), *extra, *grid.chunks)
     # A shard holds every split of its points in one replicate, so a Zarr shard must as well.
     shard = (*(1 for _ in replicates), *lead, *grid.shards)
-    root.create_array(
+    return root.create_array(
         name,
         shape=(*replicates, *lead, *grid.shape),
         chunks=chunk,

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.contents import Contents
 from pipeline.engine.reference import evaluate_reference
 from pipeline.ledger import Ledger
 from pipeline.locking import locked
-from pipeline.manifest import read_stored
+from pipeline.manifest import StoredScan, read_stored
+from pipeline.points import scan_points
 from pipeline.rebuilding import rebuilt
 from pipeline.store import RegionFile
 from schemas.layout import ShardStatus
@@ -90,7 +90,7 @@ def verify(
         checks, worst = 0, 0.0
         if landscapes:
             checks = points
-            worst = _worst_difference(stored.contents, regions, sound, landscapes, points, seed)
+            worst = _worst_difference(stored, regions, sound, landscapes, points, seed)
     tolerance = TOLERANCE[stored.contents.dtype]
     if stored.engine.dtype == "bfloat16":
         tolerance = _BFLOAT16_FACTOR * float(
@@ -118,7 +118,7 @@ def _damaged(ledger: Ledger, regions: RegionFile, display: Progress) -> tuple[in
 
 
 def _worst_difference(
-    contents: Contents,
+    stored: StoredScan,
     regions: RegionFile,
     shards: list[int],
     landscapes: list[Landscape],
@@ -126,15 +126,17 @@ def _worst_difference(
     seed: int,
 ) -> float:
     """Greatest relative difference of the stored loss from the reference at random points."""
+    contents, where = stored.contents, scan_points(stored.spec)
     random = np.random.default_rng(seed)
     worst = 0.0
     for shard in random.choice(shards, size=points):
         replicate, block = contents.place(int(shard))
         at = int(random.integers(block.size))
-        point = contents.grid.points(block, at, at + 1)
-        expected = evaluate_reference(landscapes[replicate], point, contents.splits, ("loss",))
-        stored = regions.read(int(shard))[0]["loss"].reshape(len(contents.splits), -1)[:, at]
-        worst = max(worst, relative_difference(stored, expected["loss"][:, 0]))
+        landscape = landscapes[replicate]
+        point = where.of(landscape, replicate, block, at, at + 1)
+        expected = evaluate_reference(landscape, point, contents.splits, ("loss",))
+        held = regions.read(int(shard))[0]["loss"].reshape(len(contents.splits), -1)[:, at]
+        worst = max(worst, relative_difference(held, expected["loss"][:, 0]))
     return worst
 
 

@@ -74,7 +74,9 @@ class ShardWorker:
         replicate, block = contents.place(shard)
         landscape, evaluator = self._replicate(replicate)
         parts = [
-            _point_values(landscape, evaluator, contents.grid.points(block, lo, hi))
+            _point_values(
+                landscape, evaluator, self._plan.points.of(landscape, replicate, block, lo, hi)
+            )
             for lo, hi in contents.grid.batches(block, self._plan.batch)
         ]
         return {name: np.concatenate([part[name] for part in parts], axis=-1) for name in parts[0]}

@@ -47,6 +47,9 @@ NUMBER = "number"
 """Dimension of all parameters of a landscape, one number after another."""
 CHECKPOINT = "checkpoint"
 """Dimension of the checkpoints of all runs that are projected into the section."""
+AFFINE, PATH, STARTS = "affine", "path", "starts"
+"""What the points of a scan are, as the root's attribute `section` says: coordinates along
+directions from an origin, t along a path, or starts in the space of all parameters."""
 
 TARGET = "target"
 TARGET_LOSS = "target_loss"

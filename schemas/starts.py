@@ -46,6 +46,27 @@ class Descent(SpecPart):
     )
 
 
+SADDLE_SHARE = 1e-6
+"""Part of max(1, |greatest eigenvalue|) that a negative eigenvalue must exceed."""
+GLOBAL_SHARE = 1e-6
+"""Part of a descent's depth by which its end may lie above the global minimum and be it."""
+
+
+def descent_rules(descent: Descent) -> dict[str, str | float | int]:
+    """How a descent was made and its outcome judged, as attributes of the stored outcome."""
+    return {
+        "method": descent.method,
+        "tolerance": descent.tolerance,
+        "max_iterations": descent.max_iterations,
+        "not_converged_if": "the gradient norm is above the tolerance, or not finite",
+        "saddle_if": "the least eigenvalue of the Hessian is below "
+        f"-{SADDLE_SHARE:g} max(1, |greatest eigenvalue|)",
+        "global_if": "the global minimum of the first split is known and the loss is at most "
+        f"{GLOBAL_SHARE:g} max(|global minimum|, loss at the start - global minimum) above it; "
+        "spurious if it is more; minimum if it is not known",
+    }
+
+
 @dataclass(frozen=True)
 class StartAxis:
     """The numbers 0 … num−1 of the starts, as the one axis of a multi-start scan."""

@@ -1,6 +1,7 @@
 """Small models of every kind, and every metric of theirs, with and without cleverness."""
 
 import functools
+from typing import get_args
 
 import numpy as np
 import torch
@@ -10,13 +11,15 @@ from pipeline.engine.autograd import AutogradEvaluator
 from pipeline.engine.contract import EngineChoice
 from pipeline.engine.reference import evaluate_reference
 from schemas.layout import METRICS
+from schemas.scan import MetricName
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split, cross_entropy
 from tasks.section import directions_as_section
 
 SAMPLES = {"train": 11, "test": 4}
 SPLITS = tuple(SAMPLES)
-FLOATS = tuple(name for name, metric in METRICS.items() if metric.dtype is None)
+MEASURED = get_args(MetricName)
+FLOATS = tuple(name for name in MEASURED if METRICS[name].dtype is None)
 EIGENVALUES = ("hessian_eigenvalue_min", "hessian_eigenvalue_max")
 TOLERANCE = {"float64": 1e-10, "float32": 1e-4}
 POINTS = np.array([[0.3, -0.2], [-0.5, 0.4]])

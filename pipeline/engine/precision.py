@@ -8,22 +8,14 @@ from dataclasses import replace
 import numpy as np
 
 from pipeline.engine.choice import make_evaluator
-from pipeline.engine.contract import EngineChoice
-from schemas.grid import Grid
+from pipeline.engine.contract import EngineChoice, Floats
 from tasks.landscape import Landscape
-
-_POINTS = 8
 
 
 def measured_error(
-    landscape: Landscape, grid: Grid, splits: Sequence[str], choice: EngineChoice, seed: int
+    landscape: Landscape, points: Floats, splits: Sequence[str], choice: EngineChoice
 ) -> float:
-    """Greatest relative error of the loss against float32 on random points of the grid."""
-    random = np.random.default_rng(seed)
-    shards = random.integers(grid.n_shards, size=_POINTS)
-    blocks = [grid.shard(int(shard)) for shard in shards]
-    at = [int(random.integers(block.size)) for block in blocks]
-    points = np.concatenate([grid.points(b, i, i + 1) for b, i in zip(blocks, at, strict=True)])
+    """Greatest relative error of the loss against float32 at points (P, z)."""
     wide = replace(choice, dtype="float32")
     found, exact = (
         make_evaluator(landscape, splits, ("loss",), one).evaluate(points)["loss"]

@@ -96,9 +96,13 @@ def _measure(
 ) -> dict[str, Any]:
     """Metrics at one point (z,): metric → (*extra,); no derivatives if the loss is not finite."""
     parameters = dict(function.parameters)
-    for coordinate, direction in zip(point, landscape.section.directions, strict=True):
-        for name, tensor in direction.items():
-            parameters[name] = parameters[name] + float(coordinate) * tensor
+    if landscape.section.whole:
+        there = landscape.section.parameters(torch.from_numpy(point)[None])
+        parameters |= {name: tensor[0] for name, tensor in there.items()}
+    else:
+        for coordinate, direction in zip(point, landscape.section.directions, strict=True):
+            for name, tensor in direction.items():
+                parameters[name] = parameters[name] + float(coordinate) * tensor
     with torch.no_grad():
         losses = function.losses(parameters).double()
         values: dict[str, Any] = {"loss": float(losses.mean())}
@@ -130,17 +134,18 @@ def _derivatives(
         ).double()
 
     start = as_vector(parameters)
-    directions = torch.stack([as_vector(d) for d in landscape.section.directions])
     learns = as_vector({name: torch.ones(shapes[name]) for name in function.trainable}) == 1
     gradient = jacobian(mean_loss, start)  # type: ignore[no-untyped-call]
-    values = {
-        "gradient_norm": gradient[learns].norm().numpy(),
-        "section_gradient": (directions @ gradient).numpy(),
-    }
+    values = {"gradient_norm": gradient[learns].norm().numpy()}
+    along = [as_vector(direction) for direction in landscape.section.directions]
+    directions = torch.stack(along) if along else None
+    if directions is not None:
+        values["section_gradient"] = (directions @ gradient).numpy()
     if second:
         matrix = hessian(mean_loss, start)  # type: ignore[no-untyped-call]
         eigenvalues = torch.linalg.eigvalsh(matrix[learns][:, learns])
-        values["section_hessian"] = (directions @ matrix @ directions.T).numpy()
+        if directions is not None:
+            values["section_hessian"] = (directions @ matrix @ directions.T).numpy()
         values["hessian_eigenvalue_min"] = eigenvalues[0].numpy()
         values["hessian_eigenvalue_max"] = eigenvalues[-1].numpy()
     return values

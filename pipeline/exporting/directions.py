@@ -55,7 +55,7 @@ def _named(
 ) -> Iterator[tuple[str, npt.NDArray[Any]]]:
     """The parts of one row of numbers, by `prefix.parameter`."""
     values = np.asarray(numbers.values)
-    starts = section["start"].values
+    starts = section["first"].values
     ends = [*starts[1:], values.size]
     for name, shape, start, end in zip(
         section["parameter"].values, section["shape"].values, starts, ends, strict=True

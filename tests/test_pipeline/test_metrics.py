@@ -8,12 +8,13 @@ import pytest
 import torch
 
 from pipeline.engine.reference import evaluate_reference
-from schemas.layout import METRICS
+from schemas.layout import END_PARAMETERS, METRICS, OF_DESCENT
 from tasks.objective import Split, cross_entropy, squared_error
 from tasks.section import Section, directions_as_section
 from tests.derivatives import (
     EIGENVALUES,
     FLOATS,
+    MEASURED,
     MODELS,
     POINTS,
     SPLITS,
@@ -84,9 +85,9 @@ def test_a_metric_alone_is_the_metric_among_others(metric):
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_a_point_does_not_depend_on_its_batch(dtype):
     one = landscape("relu")
-    whole = measured(one, tuple(METRICS), dtype, 4)
+    whole = measured(one, MEASURED, dtype, 4)
     for column, point in enumerate(POINTS):
-        for name, part in measured(one, tuple(METRICS), dtype, 4, point[None]).items():
+        for name, part in measured(one, MEASURED, dtype, 4, point[None]).items():
             np.testing.assert_array_equal(part[..., 0], whole[name][..., column])
 
 
@@ -136,7 +137,7 @@ def test_data_and_model_are_left_alone():
     doubled = {name: Split(inputs, split.targets) for name in SPLITS}
     one = dataclasses.replace(one, objective=dataclasses.replace(one.objective, splits=doubled))
     before = inputs.clone(), {name: t.clone() for name, t in model.state_dict().items()}
-    measured(one, tuple(METRICS))
+    measured(one, MEASURED)
     reference(one)
     assert model.training
     assert torch.equal(inputs, before[0])
@@ -185,11 +186,7 @@ def test_a_loss_without_curvature_has_zero_eigenvalues():
 
 
 def test_the_names_in_a_spec_are_those_of_the_layout():
-    from typing import get_args
-
-    from schemas.scan import MetricName
-
-    assert get_args(MetricName) == tuple(METRICS)
+    assert (*MEASURED, *OF_DESCENT, END_PARAMETERS) == tuple(METRICS)
     assert METRICS["loss"].cost(3) == 1
     assert METRICS["accuracy"].cost(3) == 0
     assert METRICS["section_hessian"].cost(3) > METRICS["section_hessian"].cost(2) > 1

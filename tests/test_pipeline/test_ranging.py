@@ -121,7 +121,7 @@ def test_the_section_is_stored_with_the_scan(tmp_path):
     np.testing.assert_allclose(section["norm"], [np.sqrt(12), np.sqrt(20)])
     assert section["cosine"].sel(axis="a", axis_other="b").item() == pytest.approx(12 / 240**0.5)
     assert section["parameter"].values.tolist() == ["0.weight", "2.bias"]
-    assert section["start"].values.tolist() == [0, 12]
+    assert section["first"].values.tolist() == [0, 12]
     assert json.loads(section["shape"].values[0]) == [4, 3]
     np.testing.assert_array_equal(section["direction"].sel(axis="b"), [1] * 12 + [2] * 2)
     np.testing.assert_array_equal(

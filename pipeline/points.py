@@ -1,0 +1,83 @@
+"""The points of a scan: those of its grid, or starts drawn in the space of all parameters.
+
+Shape legend: P = points, z = axes, n = numbers of all parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from pipeline.building import replicate_seed
+from pipeline.engine.contract import Floats
+from schemas.grid import Block, Grid
+from schemas.scan import ScanSpec
+from schemas.starts import Starts, start_generator
+from tasks.landscape import Landscape, StartDraw
+
+
+@dataclass(frozen=True)
+class Points:
+    """Where the points of a scan lie.
+
+    Attributes:
+        grid: the axes, or the numbers of the starts.
+        starts: how starts are drawn; None where the grid's coordinates are the points.
+        seed: the scan's.
+    """
+
+    grid: Grid
+    starts: Starts | None
+    seed: int
+
+    def of(
+        self, landscape: Landscape, replicate: int, block: Block, lo: int = 0, hi: int | None = None
+    ) -> Floats:
+        """Points lo … hi−1 of a block: (P, z), or of starts all their parameters (P, n), float64.
+
+        A point depends on its place in the grid, or on its number and the seed of its replicate,
+        alone.
+        """
+        where = self.grid.points(block, lo, hi)
+        if self.starts is None:
+            return where
+        draw, scale = _draw(landscape, self.starts), self.starts.scale
+        seed = replicate_seed(self.seed, replicate)
+        drawn = np.empty((len(where), landscape.section.z))
+        for row, number in enumerate(where[:, 0].astype(np.int64)):
+            drawn[row] = draw(start_generator(seed, int(number)), scale)
+        return drawn
+
+    def first(self, landscape: Landscape, most: int, most_bytes: int) -> Floats:
+        """The first points of the first replicate, no more than fit into so many bytes."""
+        block = self.grid.shard(0)
+        fitting = max(1, most_bytes // (8 * landscape.section.z))
+        return self.of(landscape, 0, block, 0, min(block.size, most, fitting))
+
+    def some(self, landscape: Landscape, number: int) -> Floats:
+        """So many points of the first replicate, taken at random by the scan's seed."""
+        random = np.random.default_rng(self.seed)
+        shards = random.integers(self.grid.n_shards, size=number)
+        blocks = [self.grid.shard(int(shard)) for shard in shards]
+        at = [int(random.integers(block.size)) for block in blocks]
+        return np.concatenate(
+            [self.of(landscape, 0, b, i, i + 1) for b, i in zip(blocks, at, strict=True)]
+        )
+
+
+def scan_points(spec: ScanSpec) -> Points:
+    """The points of a spec's scan."""
+    return Points(spec.grid(), spec.starts, spec.seed)
+
+
+def _draw(landscape: Landscape, starts: Starts) -> StartDraw:
+    """How one start is drawn."""
+    if starts.distribution == "auto" and landscape.draw is not None:
+        return landscape.draw
+    parts = [tensor.reshape(-1) for tensor in landscape.section.origin.values()]
+    origin: Floats = torch.cat(parts).numpy()
+    if starts.distribution == "uniform":
+        return lambda random, scale: origin + random.uniform(-scale, scale, len(origin))
+    return lambda random, scale: origin + scale * random.standard_normal(len(origin))
