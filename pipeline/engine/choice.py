@@ -14,6 +14,10 @@ from pipeline.engine.autograd import AutogradEvaluator
 from pipeline.engine.charted import ChartedEvaluator, evaluated_metrics, flat, flat_work
 from pipeline.engine.closed_form import CLOSED_FORM_METRICS, ClosedFormEvaluator
 from pipeline.engine.contract import EngineChoice, Evaluator, Work, activation_numbers, item_bytes
+from pipeline.engine.descents.descend import no_sum_of_squares
+from pipeline.engine.descents.evaluator import DescentEvaluator
+from pipeline.engine.descents.functions import is_sum_of_squares
+from pipeline.engine.descents.memory import descent_bytes, most_together
 from pipeline.engine.footprint import footprint
 from pipeline.engine.graph.polynomial import PolynomialEvaluator
 from pipeline.engine.graph.traced import TracedEvaluator
@@ -24,6 +28,8 @@ from pipeline.engine.shrinking import ShrinkingEvaluator
 from pipeline.engine.totals import FAST_METRICS
 from pipeline.engine.tuning import tune
 from schemas.errors import SpecError, listing, suggestion
+from schemas.layout import END_PARAMETERS, OF_DESCENT
+from schemas.starts import Descent
 from tasks.directions.selection import is_statistic
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk
@@ -33,6 +39,7 @@ _BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
 _LEAST_BLOCK = 64
 _SHARE_KEPT = 0.5
 _SHARE_OF_BLOCK = 0.25
+_SHARE_OF_DESCENTS = 0.5
 
 
 def choose_engine(
@@ -40,8 +47,11 @@ def choose_engine(
 ) -> EngineChoice:
     """The engine for a landscape: by its kind, by the metrics, and by timing a few blocks.
 
-    Without `work` nothing is timed and the loss of all splits is taken to be wanted.
+    Without `work` nothing is timed and the loss of all splits is taken to be wanted. With a
+    descent nothing is timed either: an evaluation is nothing beside it.
     """
+    if work is not None and work.descent is not None:
+        return _with_descents(landscape, device, dtype, threads, work, work.descent)
     objective = landscape.objective
     if isinstance(objective, ClosedForm):
         return EngineChoice("closed-form", device, dtype, threads, None)
@@ -61,9 +71,21 @@ def choose_engine(
         return replace(plain, sample_block=block)
     most = int(work.room * _SHARE_OF_BLOCK) // max(per_sample, 1)
     plain = replace(plain, sample_block=max(1, min(block, most)))
-    if name == "loop" and not _reestimates(objective):
+    if name == "loop" and not _reestimates(objective) and not landscape.section.whole:
         plain = tune(landscape, work, plain, make_evaluator)
     return _keeping(landscape, work, plain)
+
+
+def _with_descents(
+    landscape: Landscape, device: str, dtype: str, threads: int, work: Work, descent: Descent
+) -> EngineChoice:
+    """The general path for the metrics, and as many descents together as the room allows."""
+    check_offer(landscape, work.splits, work.metrics, descent)
+    measured = without_descent(work.metrics)
+    alone = replace(work, metrics=measured, total=0, descent=None)
+    choice = choose_engine(landscape, device, dtype, threads, alone)
+    one = descent_bytes(landscape, work.splits, descent)
+    return replace(choice, point_block=most_together(one, int(work.room * _SHARE_OF_DESCENTS)))
 
 
 def _keeping(landscape: Landscape, work: Work, choice: EngineChoice) -> EngineChoice:
@@ -73,19 +95,44 @@ def _keeping(landscape: Landscape, work: Work, choice: EngineChoice) -> EngineCh
 
 
 def make_evaluator(
-    landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
+    landscape: Landscape,
+    splits: Sequence[str],
+    metrics: Sequence[str],
+    choice: EngineChoice,
+    descent: Descent | None = None,
 ) -> ShrinkingEvaluator:
-    """The evaluator that a choice names; SpecError when a split or metric is not on offer."""
-    check_offer(landscape, splits, metrics)
+    """The evaluator that a choice names, with the descent from each point that is asked for.
+
+    Raises:
+        SpecError: a split or metric is not on offer, or the descent's method is not.
+    """
+    check_offer(landscape, splits, metrics, descent)
     torch.set_num_threads(choice.threads)
-    chart, level = landscape.section.chart, flat(landscape)
-    needed = evaluated_metrics(tuple(metrics), chart)
+    measured = without_descent(metrics)
 
     def make(smaller: EngineChoice) -> Evaluator:
-        evaluator = _evaluator(level, splits, needed, smaller)
-        return evaluator if chart is None else ChartedEvaluator(evaluator, chart, tuple(metrics))
+        if descent is None:
+            return _charted(landscape, splits, measured, smaller)
+        plain = _charted(landscape, splits, measured, smaller) if measured else None
+        return DescentEvaluator(plain, landscape, splits, metrics, descent, smaller)
 
-    return ShrinkingEvaluator(make, choice)
+    # Other descents beside it would change a descent's last digits, and so where it ends.
+    return ShrinkingEvaluator(make, choice, whole_blocks=descent is not None)
+
+
+def without_descent(metrics: Sequence[str]) -> tuple[str, ...]:
+    """The metrics that are measured at the points themselves."""
+    return tuple(name for name in metrics if name not in (*OF_DESCENT, END_PARAMETERS))
+
+
+def _charted(
+    landscape: Landscape, splits: Sequence[str], metrics: tuple[str, ...], choice: EngineChoice
+) -> Evaluator:
+    chart = landscape.section.chart
+    if chart is None:
+        return _evaluator(landscape, splits, metrics, choice)
+    needed = evaluated_metrics(metrics, chart)
+    return ChartedEvaluator(_evaluator(flat(landscape), splits, needed, choice), chart, metrics)
 
 
 def _evaluator(
@@ -127,7 +174,13 @@ def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineCho
             f"compute.engine.name: got {choice.name!r}; this task needs {expected}; "
             "use engine: auto"
         )
-    slow = [metric for metric in metrics if metric not in FAST_METRICS]
+    section = landscape.section
+    if section.whole and choice.name not in ("loop", "autograd", "closed-form"):
+        raise SpecError(
+            f"compute.engine.name: {choice.name!r} evaluates along axes, and starts have none; "
+            "use engine: auto"
+        )
+    slow = [metric for metric in without_descent(metrics) if metric not in FAST_METRICS]
     if choice.name == "polynomial":
         slow = [metric for metric in metrics if metric != "loss"]
     if slow and choice.name not in ("autograd", "closed-form"):
@@ -140,7 +193,7 @@ def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineCho
             f"compute.engine.name: got {choice.name!r}; batchnorm: reestimated needs loop; "
             "use engine: auto"
         )
-    axes = range(len(landscape.section.directions))
+    axes = range(len(section.directions))
     if any(axis not in axes for axis in choice.outer):
         raise SpecError(
             f"compute.engine.outer: got {list(choice.outer)}; expected numbers of axes, "
@@ -148,8 +201,13 @@ def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineCho
         )
 
 
-def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[str]) -> None:
-    """SpecError unless the landscape offers these splits and metrics."""
+def check_offer(
+    landscape: Landscape,
+    splits: Sequence[str],
+    metrics: Sequence[str],
+    descent: Descent | None = None,
+) -> None:
+    """SpecError unless the landscape offers these splits and metrics, and descents if asked for."""
     objective = landscape.objective
     offered = objective.functions if isinstance(objective, ClosedForm) else objective.splits
     for split in splits:
@@ -158,15 +216,33 @@ def check_offer(landscape: Landscape, splits: Sequence[str], metrics: Sequence[s
                 f"splits: got {split!r}; expected some of {listing(offered)}"
                 f"{suggestion(split, offered)}"
             )
-    for metric in metrics:
+    for metric in without_descent(metrics):
         reason = _not_measured(landscape, splits, metric)
         if reason:
             raise SpecError(f"metrics: got {metric!r}; {reason}")
+    if descent is not None:
+        _check_descent(objective, splits, descent)
+    elif len(without_descent(metrics)) < len(metrics):
+        raise ValueError(f"{listing(metrics)} are measured by a descent, and there is none")
+
+
+def _check_descent(
+    objective: EmpiricalRisk | ClosedForm, splits: Sequence[str], descent: Descent
+) -> None:
+    if _reestimates(objective):
+        raise SpecError(
+            "descent: with batchnorm: reestimated the statistics depend on the point, and a loss "
+            "has no gradient; use batchnorm: stored or leave descent out"
+        )
+    if descent.method == "lm" and not all(is_sum_of_squares(objective, split) for split in splits):
+        raise no_sum_of_squares()
 
 
 def _not_measured(landscape: Landscape, splits: Sequence[str], metric: str) -> str | None:
     """Why a landscape does not offer a metric, and what to do."""
     objective = landscape.objective
+    if metric.startswith("section_") and landscape.section.whole:
+        return "it is measured along axes, and starts have none; leave it out"
     if isinstance(objective, ClosedForm):
         offered = metric in CLOSED_FORM_METRICS
         return None if offered else f"a closed form offers {listing(sorted(CLOSED_FORM_METRICS))}"

@@ -47,7 +47,8 @@ class ClosedFormEvaluator:
         self._device, self._dtype = torch.device(choice.device), choice.sum_dtype
         zero = torch.zeros_like(section.origin["theta"])
         rows = [direction.get("theta", zero) for direction in section.directions]
-        self._directions = torch.stack(rows).to(self._device)
+        along = torch.stack(rows) if rows else zero.new_zeros((0, len(zero)))
+        self._directions = along.to(self._device)
 
     def evaluate(self, points: Floats) -> Values:
         """Metrics at points (P, z): metric → (S, *extra, P), float64."""

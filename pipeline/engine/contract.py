@@ -14,6 +14,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from schemas.starts import Descent
 from tasks.directions.selection import is_statistic
 from tasks.objective import EmpiricalRisk
 from tasks.trial import trial
@@ -45,7 +46,7 @@ class EngineChoice:
         dtype: `float32`, `float64` or `bfloat16`.
         threads: CPU threads of each worker.
         sample_block: samples evaluated together, at most; None for all.
-        point_block: points evaluated together.
+        point_block: points evaluated together, or from which descents begin together.
         degree: greatest degree in α of what is expanded into coefficients.
         outer: axes that vary slowest: at each of their coordinates what does not depend on the
             other axes is evaluated once.
@@ -96,6 +97,7 @@ class Work:
         points: points of the first shard or of a part of it, (P, z).
         total: points of the whole scan, over its workers.
         room: bytes for what an evaluator holds beside the landscape.
+        descent: from each point, if there is one.
     """
 
     splits: tuple[str, ...]
@@ -103,6 +105,7 @@ class Work:
     points: Floats
     total: int
     room: int
+    descent: Descent | None = None
 
 
 def item_bytes(dtype: torch.dtype) -> int:

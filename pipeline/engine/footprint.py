@@ -10,8 +10,10 @@ from dataclasses import dataclass, replace
 
 from pipeline.engine.blocks import split_blocks
 from pipeline.engine.contract import EngineChoice, activation_numbers, item_bytes
+from pipeline.engine.descents.memory import data_bytes, descent_bytes, spectrum_bytes
 from pipeline.engine.graph.traced import programs
 from pipeline.engine.graph.tracing import Untraceable
+from schemas.starts import Descent
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, Split
 from tasks.spectrum import BASIS
@@ -45,9 +47,28 @@ class Footprint:
 
 
 def footprint(
+    landscape: Landscape,
+    splits: Sequence[str],
+    metrics: Sequence[str],
+    choice: EngineChoice,
+    descent: Descent | None = None,
+) -> Footprint:
+    """The bytes that the evaluator of a choice will take, and a descent from each point."""
+    plain = _plain_footprint(landscape, splits, metrics, choice)
+    if descent is None:
+        return plain
+    # It begins when the plain evaluator's block is done with.
+    block = choice.point_block * descent_bytes(landscape, splits, descent)
+    return replace(
+        plain,
+        prepared=plain.prepared + data_bytes(landscape, splits, choice.sum_dtype),
+        block=max(plain.block, block + spectrum_bytes(landscape, choice.point_block)),
+    )
+
+
+def _plain_footprint(
     landscape: Landscape, splits: Sequence[str], metrics: Sequence[str], choice: EngineChoice
 ) -> Footprint:
-    """The bytes that the evaluator of a choice will take."""
     item, section = item_bytes(choice.torch_dtype), landscape.section
     moved = sum(section.origin[name].numel() for name in section.touched)
     objective = landscape.objective

@@ -55,7 +55,8 @@ def descend(
         memory = MEMORY if method == "lbfgs" else 0
         ends = quasi_newton(scaled.slopes, begin, tolerance, max_iterations, memory)
     elif method == "lm":
-        check_residuals(function)
+        if function.residuals is None:
+            raise no_sum_of_squares()
         ends = damped(scaled.residuals, begin, tolerance, max_iterations, of_gradient=False)
     elif method == "newton":
         ends = damped(scaled.gradients, begin, tolerance, max_iterations, of_gradient=True)
@@ -68,12 +69,11 @@ def descend(
         return replace(ends, theta=theta, loss=function.value(theta))
 
 
-def check_residuals(function: Function) -> None:
-    """SpecError unless the loss is a sum of squares, as lm needs."""
-    if function.residuals is None:
-        raise SpecError(
-            "descent.method: lm needs a loss that is a sum of squares, such as mse; use lbfgs"
-        )
+def no_sum_of_squares() -> SpecError:
+    """The error for a method that needs residuals where there are none."""
+    return SpecError(
+        "descent.method: lm needs a loss that is a sum of squares, such as mse; use lbfgs"
+    )
 
 
 class _Scaled:

@@ -9,7 +9,7 @@ import copy
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
@@ -55,14 +55,7 @@ def over_parameters(
     A module is in eval mode, and its parameters that need no gradient are held fast, unless none
     does. All points are evaluated in one operation where the module allows it, else in turn.
     """
-    objective, origin = landscape.objective, landscape.section.origin
-    n = sum(tensor.numel() for tensor in origin.values())
-    if isinstance(objective, ClosedForm):
-        return Function(n, objective.functions[split], objective.residuals.get(split))
-    risk = _Risk(objective, origin, split, device, dtype)
-    batched = risk.is_batched()
-    residuals = risk.over_points(risk.residuals, batched) if risk.is_sum_of_squares else None
-    return Function(n, risk.over_points(risk.value, batched), residuals, risk.free)
+    return _over_parameters(landscape, split, device, dtype, hold=True)
 
 
 def over_section(
@@ -70,20 +63,53 @@ def over_section(
 ) -> Function:
     """The loss of a split as a function of the section's coordinates.
 
-    Parameters are formed in float64 and rounded once.
+    Parameters are formed in float64 and rounded once. The axes move every parameter they touch,
+    also those that need no gradient; a whole section is that of `over_parameters`.
     """
-    function, section = over_parameters(landscape, split, device, dtype), landscape.section
+    section = landscape.section
+    function = _over_parameters(landscape, split, device, dtype, hold=section.whole)
     if section.whole:
         return function
     at = _Along(section, device, dtype)
     residuals = function.residuals
-    return replace(
-        function,
+    return Function(
         n=section.z,
         value=lambda points: function.value(at.parameters(points)),
         residuals=None if residuals is None else lambda points: residuals(at.parameters(points)),
-        free=None,
     )
+
+
+def is_sum_of_squares(objective: ClosedForm | EmpiricalRisk, split: str) -> bool:
+    """Whether functions of this split have residuals."""
+    if isinstance(objective, ClosedForm):
+        return split in objective.residuals
+    return objective.loss is squared_error
+
+
+def all_parameters(section: Section, points: Tensor) -> Tensor:
+    """All parameters (P, n) at points (P, z), one after another, float64."""
+    if section.whole:
+        return points
+    moved, number = section.parameters(points), len(points)
+    parts = [
+        moved[name] if name in moved else origin.expand(number, *origin.shape)
+        for name, origin in section.origin.items()
+    ]
+    return torch.cat([part.reshape(number, -1) for part in parts], dim=1)
+
+
+def _over_parameters(
+    landscape: Landscape, split: str, device: torch.device, dtype: torch.dtype, *, hold: bool
+) -> Function:
+    objective, origin = landscape.objective, landscape.section.origin
+    n = sum(tensor.numel() for tensor in origin.values())
+    if isinstance(objective, ClosedForm):
+        return Function(n, objective.functions[split], objective.residuals.get(split))
+    risk = _Risk(objective, origin, split, device, dtype, hold)
+    batched = risk.is_batched()
+    squares = is_sum_of_squares(objective, split)
+    residuals = risk.over_points(risk.residuals, batched) if squares else None
+    return Function(n, risk.over_points(risk.value, batched), residuals, risk.free)
 
 
 class _Along:
@@ -142,6 +168,7 @@ class _Risk:
         split: str,
         device: torch.device,
         dtype: torch.dtype,
+        hold: bool,
     ) -> None:
         module = copy.deepcopy(objective.module).eval()
         trainable = frozenset(trainable_names(module))
@@ -154,12 +181,9 @@ class _Risk:
         )
         self._changes_inputs = changes_inputs(self._module, self._inputs)
         self._loss, self._like, self._dtype = objective.loss, origin, dtype
-        self.is_sum_of_squares = objective.loss is squared_error
-        self._fast = {name: name not in trainable for name in origin}
-        moves = [torch.full((origin[n].numel(),), not fast) for n, fast in self._fast.items()]
-        self.free = (
-            torch.cat(moves).nonzero()[:, 0].to(device) if any(self._fast.values()) else None
-        )
+        self._held = frozenset(origin) - trainable if hold else frozenset[str]()
+        free = [torch.full((t.numel(),), name not in self._held) for name, t in origin.items()]
+        self.free = torch.cat(free).nonzero()[:, 0].to(device) if self._held else None
 
     def value(self, named: Mapping[str, Tensor]) -> Tensor:
         """The mean loss, ()."""
@@ -195,7 +219,7 @@ class _Risk:
 
     def _named(self, theta: Tensor) -> dict[str, Tensor]:
         named = unflattened(theta, self._like)
-        return {name: t.detach() if self._fast[name] else t for name, t in named.items()}
+        return {name: t.detach() if name in self._held else t for name, t in named.items()}
 
     def is_batched(self) -> bool:
         """Whether vmap has a rule for all that the module does, forwards and backwards."""

@@ -1,0 +1,36 @@
+"""What descents have found.
+
+Shape legend: P = descents.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from pipeline.engine.descents.ends import Ends
+from schemas.layout import DescentOutcome
+
+RELATIVE = 1e-6
+"""An eigenvalue is negative, and a loss above the global minimum, by more than this share."""
+
+
+def outcomes(
+    ends: Ends, eigenvalues: Tensor, start_loss: Tensor, global_minimum: float | None
+) -> Tensor:
+    """The `DescentOutcome` of each end (P,), uint8.
+
+    A converged end is a saddle if λ_min < −10⁻⁶·max(1, |λ_max|), with eigenvalues (P, 2) in order.
+    Else, where the global minimum L* is known, it is global if its loss is above L* by at most
+    10⁻⁶·max(|L*|, L_start − L*), and spurious if not; where it is not known, it is a minimum.
+    """
+    least, greatest = eigenvalues[:, 0], eigenvalues[:, 1]
+    found = torch.full_like(ends.iterations, DescentOutcome.MINIMUM)
+    if global_minimum is not None:
+        allowed = (start_loss.double() - global_minimum).clamp(min=abs(global_minimum))
+        reached = ends.loss.double() - global_minimum <= RELATIVE * allowed
+        found[~reached] = DescentOutcome.SPURIOUS
+        found[reached] = DescentOutcome.GLOBAL
+    found[least < -RELATIVE * greatest.abs().clamp(min=1.0)] = DescentOutcome.SADDLE
+    found[~ends.converged] = DescentOutcome.NOT_CONVERGED
+    return found.to(torch.uint8)
