@@ -27,6 +27,7 @@ LEGEND_LINE = 0.21
 LONGEST_LABEL = 100
 MANY = 1000
 FEW = 40
+POINT = 5.5
 # Okabe and Ito's colours, for every eye, with a brown and a grey; the dark ones are for bounds.
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
@@ -115,9 +116,16 @@ def _put(axes: Axes, series: Sequence[Drawn]) -> list[Line2D]:
         else:
             mark = "." if each.marked else ""
             look = {"color": next(colours), "ls": "-", "lw": 1.7, "marker": mark, "markersize": 7}
-        label = style.plain(textwrap.fill(each.label, LONGEST_LABEL))
-        handles += axes.plot(each.x, each.y, label=label, **look)
+        axes.plot(each.x, each.y, **look)
+        handles.append(_handle(each, look))
     return handles
+
+
+def _handle(series: Drawn, look: Mapping[str, Any]) -> Line2D:
+    """What the legend shows: points as they are drawn when they are few, so that they are seen."""
+    label = textwrap.fill(style.plain(series.label), LONGEST_LABEL)
+    legible = {"markersize": POINT, "alpha": None} if series.kind == "points" else {}
+    return Line2D([], [], label=label, **{**look, **legible})
 
 
 def _bound_look(bound: Drawn, number: int) -> dict[str, Any]:
@@ -138,8 +146,8 @@ def _points_look(points: Drawn, number: int) -> dict[str, Any]:
     return {
         "ls": "none",
         "marker": MARKERS[number % len(MARKERS)],
-        "zorder": 2.5,
-        "markersize": 2.5 if crowded else 5.5,
+        "zorder": 4,
+        "markersize": POINT / 2 if crowded else POINT,
         "markeredgewidth": 0.0,
         "alpha": 0.45 if crowded else 0.9,
     }

@@ -114,9 +114,9 @@ def _surprises(verdict: Verdict) -> list[str]:
     """In what a verdict differs from what the theory expects of it."""
     words = []
     if verdict.verdict != verdict.expected:
-        words.append(f"expected: {verdict.expected}")
+        words.append(f"the theory expects {verdict.expected}")
     if verdict.hypothesis_met is not None and verdict.hypothesis_met is verdict.control:
-        words.append(f"expected: hypothesis {'broken' if verdict.control else 'met'}")
+        words.append(f"the hypothesis was to be {'broken' if verdict.control else 'met'}")
     return words
 
 

@@ -1,0 +1,123 @@
+"""What a check says of a claim, of its hypothesis, and of a control."""
+
+import json
+
+import numpy as np
+import pytest
+
+from schemas import parse_spec
+from schemas.study import Claim, Figure, Hypothesis, Outcome, Study, Verdict
+
+NAN, INFINITE = float("nan"), float("inf")
+AXES = {"a": {"start": 0, "stop": 1, "num": 2}}
+
+
+def claim(value=1.0, sense="at most", *, met=None, control=False, **changes):
+    """A claim whose threshold is 2, on what is measured as `value`."""
+    fields = {
+        "name": "claim",
+        "statement": "it is small",
+        "source": "Nobody 1900, Theorem 1",
+        "statistic": lambda scans: value,
+        "threshold": 2.0,
+        "sense": sense,
+        "expected": Outcome.REFUTED if control else Outcome.HOLDS,
+        "control": control,
+        "hypothesis": None if met is None else Hypothesis("it is supposed", lambda scans: met),
+    }
+    return Claim(**{**fields, **changes})
+
+
+@pytest.mark.parametrize(
+    ("value", "most", "least"),
+    [
+        (1.0, "holds", "refuted"),
+        (2.0, "holds", "holds"),
+        (2.0 + 1e-15 * 2, "refuted", "holds"),
+        (3, "refuted", "holds"),
+        (INFINITE, "refuted", "holds"),
+        (-INFINITE, "holds", "refuted"),
+        (np.float32(1.5), "holds", "refuted"),
+        (NAN, "inconclusive", "inconclusive"),
+        (np.float64("nan"), "inconclusive", "inconclusive"),
+        (None, "inconclusive", "inconclusive"),
+    ],
+)
+def test_the_statistic_decides(value, most, least):
+    assert claim(value, "at most").judge({}).verdict == most
+    assert claim(value, "at least").judge({}).verdict == least
+    # No data is never what a theory expects, neither of a claim nor of a control.
+    if most == "inconclusive":
+        assert not claim(value).judge({}).as_expected
+        assert not claim(value, met=False, control=True).judge({}).as_expected
+
+
+def test_statistic_and_hypothesis_see_the_scans():
+    scans = {"a": 0.25}
+    verdict = claim(
+        statistic=lambda given: given["a"],
+        hypothesis=Hypothesis("there is an a", lambda given: "a" in given),
+    ).judge(scans)
+    assert (verdict.value, verdict.hypothesis_met) == (0.25, True)
+    assert verdict.hypothesis == "there is an a"
+    assert verdict.threshold == "at most 2"
+
+
+@pytest.mark.parametrize("no", [False, np.False_, np.array(1) > 2])
+def test_a_claim_whose_hypothesis_is_not_met_is_inconclusive(no):
+    verdict = claim(met=no).judge({})
+    assert verdict.verdict is Outcome.INCONCLUSIVE
+    assert verdict.hypothesis_met is False
+    assert verdict.value == 1.0, "what was measured is still told"
+    assert not verdict.as_expected
+
+
+def test_a_hypothesis_that_is_not_met_excuses_no_expectation_of_it():
+    assert not claim(met=False, expected=Outcome.INCONCLUSIVE).judge({}).as_expected
+
+
+@pytest.mark.parametrize(
+    ("value", "met", "expected"),
+    [(3.0, False, True), (3.0, True, False), (1.0, False, False), (3.0, None, True)],
+)
+def test_a_control_is_to_be_refuted_and_its_hypothesis_broken(value, met, expected):
+    verdict = claim(value, met=met, control=True).judge({})
+    assert verdict.verdict is (Outcome.REFUTED if value > 2 else Outcome.HOLDS)
+    assert verdict.as_expected is expected
+
+
+@pytest.mark.parametrize("met", [None, True, np.True_])
+def test_a_claim_that_holds_is_as_expected(met):
+    assert claim(met=met).judge({}).as_expected
+    assert not claim(3.0, met=met).judge({}).as_expected
+
+
+@pytest.mark.parametrize("value", [INFINITE, -INFINITE, NAN, None])
+def test_json_has_no_infinity(value):
+    plain = claim(value).judge({}).as_json()
+    assert plain["value"] is None
+    assert json.loads(json.dumps(plain, allow_nan=False)) == plain
+
+
+def test_json_tells_all_but_the_figure():
+    verdict = claim(np.float32(0.5), met=np.True_, figure="f").judge({})
+    plain = json.loads(json.dumps(verdict.as_json(), allow_nan=False))
+    assert plain.keys() == {*Verdict.__dataclass_fields__, "as_expected"} - {"figure"}
+    assert plain["value"] == 0.5
+    assert plain["as_expected"] is True
+    assert plain["hypothesis_met"] is True
+    assert plain["verdict"] == "holds"
+
+
+def study(*claims):
+    drawn = Figure("t", "c", "x", "y", lambda scans: [])
+    scan = parse_spec({"task": "quadratic", "axes": AXES})
+    return Study("wells", "?", {"scan": scan}, claims, {"drawn": drawn})
+
+
+def test_a_study_names_each_claim_once_and_figures_that_there_are():
+    study(claim(), claim(name="b", figure="scan"), claim(name="c", figure="drawn"))
+    with pytest.raises(ValueError, match=r"wells: claim names several claims; name each once"):
+        study(claim(), claim())
+    with pytest.raises(ValueError, match=r"claim b: no figure or scan 'scam'; .* drawn, scan"):
+        study(claim(name="b", figure="scam"))
