@@ -61,8 +61,8 @@ def _sample(
 def _of_rank(rng: np.random.Generator, rows: int, columns: int, rank: int) -> Floats:
     """A Gaussian matrix of that rank whose rows have squared norms about 1."""
     left, right = rng.standard_normal((rows, rank)), rng.standard_normal((rank, columns))
-    product: Floats = left @ right
-    return product / np.sqrt(rank * columns)
+    product: Floats = left @ right / np.sqrt(rank * columns)
+    return product
 
 
 @dataclass(frozen=True)
