@@ -28,14 +28,14 @@ def over_surroundings(
     Returns a lazy object array (R, blocks along axis 1, …).
     """
     axes = tuple(range(2, 2 + len(frame.axes)))
-    chunks = _grown([along[0] for along in frame.loss.chunks[2:]], frame.grid_shape)
-    loss = _with_halo(_rechunked(frame.loss, dict(zip(axes, chunks, strict=True))), axes)
+    chunks = grown([along[0] for along in frame.loss.chunks[2:]], frame.grid_shape, BLOCK_POINTS)
+    loss = with_halo(rechunked(frame.loss, dict(zip(axes, chunks, strict=True))), axes, 1)
     arguments: list[Any] = [loss, (0, 1, *axes)]
     extra = tuple(range(-1, 1 - known.ndim, -1))
     whole = dict.fromkeys(range(1, known.ndim), -1)
-    arguments += [_rechunked(_dask(known), {0: 1, **whole}), (0, 1, *extra)]
+    arguments += [rechunked(_dask(known), {0: 1, **whole}), (0, 1, *extra)]
     for axis, along, chunk in zip(axes, frame.coordinates, chunks, strict=True):
-        arguments += [_with_halo(_rechunked(_dask(along), {0: chunk}), (0,)), (axis,)]
+        arguments += [with_halo(rechunked(_dask(along), {0: chunk}), (0,), 1), (axis,)]
     blocks: da.Array = da.blockwise(  # type: ignore[no-untyped-call]
         _boxed,
         (0, *axes),
@@ -79,21 +79,22 @@ def inner(array: npt.NDArray[Any], axes: Sequence[int] | None = None) -> npt.NDA
     return array[tuple(slice(1, -1) if k in kept else slice(None) for k in range(array.ndim))]
 
 
-def _grown(chunk: Sequence[int], shape: Sequence[int]) -> tuple[int, ...]:
-    """Chunks of about BLOCK_POINTS points, made of whole chunks."""
-    grown = list(chunk)
-    while 2 * math.prod(grown) <= BLOCK_POINTS:
-        free = [k for k, n in enumerate(shape) if grown[k] < n]
+def grown(chunk: Sequence[int], shape: Sequence[int], points: int) -> tuple[int, ...]:
+    """Lengths of a block of up to `points` points, or of one chunk, made of whole chunks."""
+    lengths = list(chunk)
+    while 2 * math.prod(lengths) <= points:
+        free = [k for k, n in enumerate(shape) if lengths[k] < n]
         if not free:
             break
-        shortest = min(free, key=lambda k: grown[k])
-        grown[shortest] *= 2
-    return tuple(min(length, n) for length, n in zip(grown, shape, strict=True))
+        shortest = min(free, key=lambda k: lengths[k])
+        lengths[shortest] *= 2
+    return tuple(min(length, n) for length, n in zip(lengths, shape, strict=True))
 
 
-def _with_halo(array: da.Array, axes: Sequence[int]) -> da.Array:
+def with_halo(array: da.Array, axes: Sequence[int], depth: int) -> da.Array:
+    """The array with `depth` points of its neighbours on every side of each block, NaN beyond."""
     extended: da.Array = da.overlap.overlap(  # type: ignore[no-untyped-call]
-        array, depth=dict.fromkeys(axes, 1), boundary=dict.fromkeys(axes, np.nan)
+        array, depth=dict.fromkeys(axes, depth), boundary=dict.fromkeys(axes, np.nan)
     )
     return extended
 
@@ -103,7 +104,10 @@ def _dask(array: Floats) -> da.Array:
     return lazy
 
 
-def _rechunked(array: da.Array, chunks: Mapping[int, int]) -> da.Array:
+def rechunked(
+    array: da.Array, chunks: Mapping[int, int] | Mapping[int, tuple[int, ...]]
+) -> da.Array:
+    """The array in blocks of these lengths along these axes."""
     cut: da.Array = array.rechunk(dict(chunks))  # type: ignore[no-untyped-call]
     return cut
 

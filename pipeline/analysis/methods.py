@@ -13,16 +13,15 @@ _MINIMISERS = (
 _GREATEST = "NaN passed over, +inf counted as greatest"
 _EUCLIDEAN = "Euclidean, in the coordinates of the axes"
 _NEIGHBOURS = (
-    "no neighbour, of the 3^z - 1, is lower; a plateau counts once; NaN and +inf are walls"
+    "no neighbour, of the 3^z - 1, is lower; a plateau counts once; NaN and +inf are walls; "
+    "minima no deeper than rounding, the resolution in the group minima, are merged into the "
+    "basin beyond their pass and not counted"
 )
-_DESCENT = "by steepest descent from neighbour to neighbour; NaN and +inf are walls"
+_DESCENT = (
+    "by steepest descent from neighbour to neighbour, and over passes no higher than rounding; "
+    "NaN and +inf are walls"
+)
 _BARRIER = "loss(t) - [(1 - t) loss(0) + t loss(1)] over t in [0, 1] (Entezari et al. 2021)"
-
-STRICT = (
-    "points below all their 3^z - 1 neighbours, so plateaus are not counted: the grid is too large "
-    "to follow them; NaN and +inf are walls"
-)
-"""How minima are counted where the grid is not held in memory."""
 
 METHODS = {
     **{name: FINITE for name in ANALYSIS if name.startswith(("fidelity_", "transfer_"))},

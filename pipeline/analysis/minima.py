@@ -1,192 +1,304 @@
-"""Local minima of a surface on a grid, and which of them each point descends to.
+"""Local minima of a surface on a grid, their basins and their depths, out of core.
 
-The neighbours of a point are the 3^z − 1 around it, as far as there are any. NaN and +inf are
-walls, higher than any value and never part of a minimum; −inf is the least there can be. A plateau
-is a connected set of points of equal value; it is a minimum, and counts once, if no neighbour of
-any of its points is lower. Values are compared as they are stored.
+What a minimum is, and which of them each point descends to, `descending` says. The grid is passed
+over twice, block by block: the first pass finds the minima (`joining`), the second which of them
+each point leads to, and the passes between (`depths`). The result does not depend on the chunks.
 
-From a point that is not on a minimum the way leads to the lower neighbour with the steepest
-descent, (f(p) − f(q)) / |p − q| in the coordinates of the axes, the first in C order where they
-tie. Points of a plateau with no lower neighbour, as far as they are connected, all go to the first
-point in C order beside them on the same plateau that has one.
+Stored losses are rounded, and a flat part of a surface then has minima that are nothing else. So
+minima no deeper than the rounding are no minima: each is merged into the basin beyond the pass at
+which it ends, and the counts, tables and basins are of those that are left.
+
+Shape legend: R = replicates, S = splits, z = axes, M = minima.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any, TypeAlias
+from functools import partial
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
+from dask.delayed import delayed
 
-from pipeline.analysis.frame import Floats
-from pipeline.analysis.halo import inner
+from pipeline.analysis.depths import Depths, Passes, depths
+from pipeline.analysis.descending import (
+    HALO,
+    Indices,
+    Mask,
+    Ways,
+    evenly_scaled,
+    followed,
+    offsets,
+    shifted,
+    ways,
+)
+from pipeline.analysis.frame import Floats, Frame, computed
+from pipeline.analysis.halo import grown, inner, rechunked, with_halo
+from pipeline.analysis.joining import Border, Joined, Places, border, joined
+from pipeline.analysis.proximity import ROUNDING_UNITS
 
-Indices: TypeAlias = npt.NDArray[np.int64]
+Labels: TypeAlias = npt.NDArray[np.int32]
+T = TypeVar("T")
+
+BLOCK_POINTS = 2**20
+MOST_LOOKS = 2**33
+"""Greatest number of neighbours looked at, 3^z for each point of the grid."""
+MOST_MINIMA = 2**20
+"""Greatest number of minima, those of rounding among them, that are told apart."""
+LABELLED_POINTS = 2**24
+"""Greatest number of losses, of all splits and replicates, whose basins are kept."""
 
 
 @dataclass(frozen=True)
-class Basins:
-    """Where every point of a grid descends to.
+class Minima:
+    """The minima of one surface in the order of their first points.
 
-    `ends` (points,) is, by flat index in C order, the flat index of the minimum that a point
-    descends to, its first point if it is a plateau; −1 for walls, which belong to no basin.
-    `inside` and `at_edge` count minima without and with a point at the edge of the grid.
+    Attributes:
+        place: flat index in C order of the first point, (M,).
+        loss, at_edge, plateau, depth: the loss (M,), whether a point of the minimum is at the edge
+            of the grid, its points of equal loss, its depth.
+        points: points that descend to each, (M,).
+        merged: how many were no deeper than the rounding.
+        here: number of the minimum that the asked point descends to; None for a wall, or if no
+            point was asked for.
+        basin: number of the minimum of every point of the grid, −1 for walls; None if not asked.
     """
 
-    ends: Indices
-    inside: int
-    at_edge: int
+    place: Indices
+    loss: Floats
+    at_edge: Mask
+    plateau: Indices
+    depth: Floats
+    points: Indices
+    merged: int
+    here: int | None
+    basin: Labels | None
 
 
-def basins(loss: npt.NDArray[Any], coordinates: Sequence[Floats]) -> Basins:
-    """The basins of a loss (n₁, …, n_z) held in memory, every axis of two points or more."""
-    values = np.where(np.isnan(loss), np.inf, loss).astype(np.float64)
-    padded = np.pad(values, 1, constant_values=np.inf)
-    low = (values <= lowest_neighbour(padded)) & (values < np.inf)
-    labels, count = ndimage.label(low, np.ones((3,) * loss.ndim))
-    outside = np.pad(np.where(low, np.inf, values), 1, constant_values=np.inf)
-    leaving = low & (lowest_neighbour(outside) <= values)
-    drained = np.zeros(count + 1, dtype=np.bool_)
-    drained[labels[leaving]] = True
-    drained[0] = True
-    first = _first_points(labels, count)
-    to = _steepest(padded, coordinates)
-    _leave_plateaus(to, padded, outside, labels, leaving, first)
-    on_minimum = np.flatnonzero(~drained[labels.ravel()])
-    to[on_minimum] = first[labels.ravel()[on_minimum]]
-    ends = _followed(to)
-    ends[values.ravel() == np.inf] = -1
-    touching = {int(label) for label in np.unique(labels[_edge(loss.shape)])}
-    minima = np.flatnonzero(~drained)
-    at_edge = sum(int(label) in touching for label in minima)
-    return Basins(ends, minima.size - at_edge, at_edge)
+def resolution(dtype: npt.DTypeLike, evaluation: float) -> float:
+    """The relative rounding of a depth: that of two losses as stored, or as they were evaluated.
 
-
-def strict_minima(values: Floats, at_edge: npt.NDArray[np.bool_]) -> tuple[int, int]:
-    """Inner points of values (m₁+2, …) below all their neighbours: those not at the edge, and at.
-
-    `at_edge` (m₁, …) says which points are at the edge of the grid, beyond which values are NaN.
+    A loss is taken to be known to 4 units of its stored dtype's rounding, or to the relative error
+    `evaluation` if that is greater.
     """
-    padded = np.where(np.isnan(values), np.inf, values)
-    lowest = inner(padded) < lowest_neighbour(padded)
-    return int(np.count_nonzero(lowest & ~at_edge)), int(np.count_nonzero(lowest & at_edge))
+    return 2 * max(ROUNDING_UNITS * float(np.finfo(dtype).eps), evaluation)
 
 
-def lowest_neighbour(padded: Floats) -> Floats:
-    """Least of the 3^z − 1 neighbours of every inner point: (m₁+2, …) → (m₁, …).
+def feasible(frame: Frame) -> bool:
+    """Whether the grid can be followed in reasonable time and memory."""
+    return frame.n_points * 3 ** len(frame.axes) <= MOST_LOOKS
 
-    Axis by axis, in 4 z operations: the least over a window with its centre and without.
+
+def minima(frame: Frame, at: tuple[int, ...] | None, relative: float) -> list[list[Minima | None]]:
+    """The minima of every replicate and split, [R][S], every axis of two points or more.
+
+    `at` is a cell (z,) whose basin is asked for. Depths up to `relative` of the greater magnitude
+    of a minimum's loss and its pass are taken for rounding. None for a surface that has more than
+    MOST_MINIMA.
     """
-    whole = padded
-    without = np.full_like(padded, np.inf)
-    for axis in range(padded.ndim):
-        below, here, above = (_part(whole, axis, offset) for offset in (-1, 0, 1))
-        beside = np.minimum(below, above)
-        without = np.minimum(_part(without, axis, 0), beside)
-        whole = np.minimum(here, beside)
-    return without
+    keep = frame.loss.size <= LABELLED_POINTS
+    place = None if at is None else int(np.ravel_multi_index(at, frame.grid_shape))
+    return [_of_replicate(frame, r, place, keep, relative) for r in range(frame.n_replicates)]
 
 
-def _part(array: npt.NDArray[Any], axis: int, offset: int) -> npt.NDArray[Any]:
-    """The array without two entries along an axis: the first two, one at each end, the last two."""
-    n = array.shape[axis]
-    cut = [slice(None)] * array.ndim
-    cut[axis] = slice(1 + offset, n - 1 + offset)
-    return array[tuple(cut)]
+def _of_replicate(
+    frame: Frame, replicate: int, at: int | None, keep: bool, relative: float
+) -> list[Minima | None]:
+    blocks = _blocks(frame, replicate)
+    borders = _over(blocks, _borders)
+    splits = range(len(frame.splits))
+    whole = [joined([each[s] for each in borders]) for s in splits]
+    del borders
+    wanted = [each if each.place.size <= MOST_MINIMA else None for each in whole]
+    parts = _over(blocks, _watersheds, delayed(wanted, pure=False, traverse=False), at, keep)
+    found: list[Minima | None] = []
+    for s, every in enumerate(wanted):
+        of_split = [each[s] for each in parts]
+        found.append(
+            None if every is None else _simplified(every, of_split, blocks, frame, relative)
+        )
+    return found
 
 
-def _shifted(padded: npt.NDArray[Any], offset: Sequence[int]) -> npt.NDArray[Any]:
-    """At every inner point the value of the neighbour at an offset."""
-    return padded[tuple(slice(1 + o, n - 1 + o) for o, n in zip(offset, padded.shape, strict=True))]
+@dataclass(frozen=True)
+class _Block:
+    """A block of losses (S, m₁+4, …), lazy, with its coordinates (m_k+4,) and its place."""
+
+    loss: Any
+    coordinates: tuple[Floats, ...]
+    places: Places
+    shape: tuple[int, ...]
+
+    @property
+    def slices(self) -> tuple[slice, ...]:
+        corner = self.places.corner
+        return tuple(slice(c, c + m) for c, m in zip(corner, self.shape, strict=True))
 
 
-def _offsets(z: int) -> list[tuple[int, ...]]:
-    """Offsets of the neighbours, in C order."""
-    return [offset for offset in product((-1, 0, 1), repeat=z) if any(offset)]
+def _blocks(frame: Frame, replicate: int) -> list[_Block]:
+    axes = range(1, 1 + len(frame.axes))
+    chunk = grown([each[0] for each in frame.loss.chunks[2:]], frame.grid_shape, BLOCK_POINTS)
+    lengths = [_lengths(n, length) for n, length in zip(frame.grid_shape, chunk, strict=True)]
+    loss = rechunked(frame.loss[replicate], dict(zip(axes, lengths, strict=True)))
+    lazy = with_halo(loss, axes, HALO).to_delayed()[0]
+    padded = [
+        np.pad(along, HALO, constant_values=np.nan) for along in evenly_scaled(frame.coordinates)
+    ]
+    starts = [np.cumsum([0, *each[:-1]]) for each in lengths]
+    blocks = []
+    for number in np.ndindex(*lazy.shape):
+        corner = tuple(int(each[k]) for each, k in zip(starts, number, strict=True))
+        shape = tuple(each[k] for each, k in zip(lengths, number, strict=True))
+        spans = [slice(c, c + m + 2 * HALO) for c, m in zip(corner, shape, strict=True)]
+        along = tuple(each[span] for each, span in zip(padded, spans, strict=True))
+        blocks.append(_Block(lazy[number], along, Places(corner, frame.grid_shape), shape))
+    return blocks
 
 
-def _strides(shape: Sequence[int]) -> Indices:
-    return np.array([int(np.prod(shape[k + 1 :])) for k in range(len(shape))], dtype=np.int64)
+def _lengths(n: int, length: int) -> tuple[int, ...]:
+    """Lengths of the blocks along an axis of n points: none is less than the halo."""
+    length = max(HALO, length)
+    whole, rest = divmod(n, length)
+    lengths = [length] * whole + ([rest] if rest else [])
+    if len(lengths) > 1 and rest and rest < HALO:
+        lengths[-2:] = [length + rest]
+    return tuple(lengths)
 
 
-def _first_points(labels: npt.NDArray[Any], count: int) -> Indices:
-    """By label the flat index of its first point."""
-    flat = labels.ravel()
-    marked = np.flatnonzero(flat)
-    first = np.full(count + 1, -1, dtype=np.int64)
-    # Written in reverse, so that the first point is the last to be written.
-    first[flat[marked[::-1]]] = marked[::-1]
-    return first
+def _over(blocks: Sequence[_Block], function: Callable[..., T], *shared: object) -> list[T]:
+    """function(losses, coordinates, places, *shared) of every block."""
+    tasks = [
+        delayed(partial(_called, function, block.coordinates, block.places), pure=False)(
+            block.loss, *shared
+        )
+        for block in blocks
+    ]
+    return list(computed(*tasks))
 
 
-def _steepest(padded: Floats, coordinates: Sequence[Floats]) -> Indices:
-    """By flat index the neighbour of steepest descent; the point itself where none is lower."""
-    values = inner(padded)
-    to = np.arange(values.size, dtype=np.int64).reshape(values.shape)
-    best = np.zeros(values.shape)
-    here = to.copy()
-    strides = _strides(values.shape)
-    with np.errstate(invalid="ignore", over="ignore"):
-        for offset in _offsets(values.ndim):
-            slope = values - _shifted(padded, offset)
-            slope /= _distance(coordinates, offset)
-            steeper = slope > best
-            np.copyto(best, slope, where=steeper)
-            np.copyto(to, here + int(np.dot(offset, strides)), where=steeper)
-    return to.ravel()
+def _called(
+    function: Callable[..., T],
+    coordinates: tuple[Floats, ...],
+    places: Places,
+    loss: npt.NDArray[Any],
+    *shared: object,
+) -> T:
+    return function(loss, coordinates, places, *shared)
 
 
-def _distance(coordinates: Sequence[Floats], offset: Sequence[int]) -> Floats:
-    """Distance (m₁, …) to the neighbour at an offset; beyond the grid any number but zero."""
-    squared = np.zeros(())
-    for along, o in zip(coordinates, offset, strict=True):
-        steps = np.concatenate([[1.0], np.diff(along), [1.0]])
-        squared = np.add.outer(squared, (steps[1:] if o > 0 else steps[:-1]) ** 2 * abs(o))
-    return np.sqrt(squared)
+def _borders(loss: npt.NDArray[Any], coordinates: Sequence[Floats], places: Places) -> list[Border]:
+    return [border(ways(each, coordinates), places) for each in loss]
 
 
-def _leave_plateaus(
-    to: Indices,
-    padded: Floats,
-    outside: Floats,
-    labels: npt.NDArray[Any],
-    leaving: npt.NDArray[np.bool_],
-    first: Indices,
-) -> None:
-    """Send points on the level to the first point of equal value beside them with a way down.
+@dataclass(frozen=True)
+class _Watershed:
+    """Of a block: how many points lead to each minimum that any leads to, and the passes."""
 
-    `outside` is `padded` with +inf on every point that has no lower neighbour.
-    """
-    at = np.flatnonzero(leaving)
-    if not at.size:
-        return
-    cells = np.unravel_index(at, leaving.shape)
-    strides = _strides(leaving.shape)
-    exits = np.full(first.size, to.size, dtype=np.int64)
-    for offset in _offsets(leaving.ndim):
-        beside = tuple(cell + 1 + o for cell, o in zip(cells, offset, strict=True))
-        level = outside[beside] == padded[tuple(cell + 1 for cell in cells)]
-        where = at[level]
-        np.minimum.at(exits, labels.ravel()[where], where + int(np.dot(offset, strides)))
-    through = exits[labels.ravel()]
-    stuck = (labels.ravel() > 0) & (through < to.size)
-    to[stuck] = through[stuck]
+    minima: Indices
+    points: Indices
+    passes: Passes
+    here: int | None
+    basin: Labels | None
 
 
-def _followed(to: Indices) -> Indices:
-    """Where the ways end, by doubling their length until nothing moves."""
-    while True:
-        further = to[to]
-        if np.array_equal(further, to):
-            return to
-        to = further
+def _watersheds(
+    loss: npt.NDArray[Any],
+    coordinates: Sequence[Floats],
+    places: Places,
+    wanted: Sequence[Joined | None],
+    at: int | None,
+    keep: bool,
+) -> list[_Watershed | None]:
+    return [
+        None if whole is None else _watershed(ways(each, coordinates), places, whole, at, keep)
+        for each, whole in zip(loss, wanted, strict=True)
+    ]
 
 
-def _edge(shape: Sequence[int]) -> npt.NDArray[np.bool_]:
-    edge = np.ones(tuple(shape), dtype=np.bool_)
-    edge[(slice(1, -1),) * len(shape)] = False
-    return edge
+def _watershed(
+    found: Ways, places: Places, whole: Joined, at: int | None, keep: bool
+) -> _Watershed:
+    within = found.values.shape
+    opened = found.values.ravel() < np.inf
+    ends = np.zeros(opened.size, dtype=np.bool_)
+    ends[found.end[opened]] = True
+    terminal = np.flatnonzero(ends)
+    number = np.full(opened.size, -1, dtype=np.int32)
+    number[terminal] = whole.basins(places.of(terminal, within))
+    labels = np.where(opened, number[found.end], np.int32(-1)).reshape(within)
+    own = inner(labels)
+    counts = np.bincount(own.ravel() + 1)[1:]
+    led_to = np.flatnonzero(counts)
+    here = None
+    if at is not None:
+        cell = np.subtract(np.unravel_index(at, places.shape), places.corner)
+        if (cell >= 0).all() and (cell < own.shape).all():
+            here = int(own[tuple(cell)])
+    return _Watershed(
+        led_to, counts[led_to], _passes(labels, found.values), here, own.copy() if keep else None
+    )
+
+
+def _passes(labels: Labels, values: Floats) -> Passes:
+    """The passes from own points of a block to neighbours after them."""
+    if np.unique(labels[labels >= 0]).size < 2:
+        return Passes.none()
+    here, height = inner(labels), inner(values)
+    found = [Passes.none()]
+    for offset in offsets(labels.ndim):
+        if offset < (0,) * labels.ndim:
+            continue  # that neighbour has this point among those after it
+        there = shifted(labels, offset)
+        at = np.nonzero((here != there) & (here >= 0) & (there >= 0))
+        one, other = here[at].astype(np.int64), there[at].astype(np.int64)
+        over = np.maximum(height[at], shifted(values, offset)[at])
+        part = Passes(np.minimum(one, other), np.maximum(one, other), over)
+        found.append(Passes.merge([part]))
+    return Passes.merge(found)
+
+
+def _simplified(
+    every: Joined,
+    parts: Sequence[_Watershed],
+    blocks: Sequence[_Block],
+    frame: Frame,
+    relative: float,
+) -> Minima:
+    """The minima that are deeper than rounding, and the basins of all merged into theirs."""
+    told = depths(every.value, Passes.merge([part.passes for part in parts]))
+    kept, into = _merging(every.value, told, relative)
+    points = np.zeros(every.place.size, dtype=np.int64)
+    for part in parts:
+        points[part.minima] += part.points
+    together = np.zeros(kept.size, dtype=np.int64)
+    np.add.at(together, into, points)
+    here = next((part.here for part in parts if part.here is not None), -1)
+    basin = None
+    if all(part.basin is not None for part in parts):
+        basin = np.empty(frame.grid_shape, dtype=np.int32)
+        numbers = np.append(into, -1).astype(np.int32)
+        for part, block in zip(parts, blocks, strict=True):
+            basin[block.slices] = numbers[part.basin]
+    return Minima(
+        place=every.place[kept],
+        loss=every.value[kept],
+        at_edge=every.at_edge[kept],
+        plateau=every.size[kept],
+        depth=told.depth[kept],
+        points=together,
+        merged=every.place.size - kept.size,
+        here=None if here < 0 else int(into[here]),
+        basin=basin,
+    )
+
+
+def _merging(values: Floats, told: Depths, relative: float) -> tuple[Indices, Indices]:
+    """The numbers of the minima that are kept, and for each of all which of those it becomes."""
+    with np.errstate(invalid="ignore"):
+        magnitude = np.maximum(np.abs(values), np.abs(told.height))
+        shallow = np.isfinite(told.depth) & (told.depth <= relative * magnitude)
+    becomes = followed(np.where(shallow, told.beyond, np.arange(values.size)))
+    kept = np.flatnonzero(~shallow)
+    return kept, np.searchsorted(kept, becomes)

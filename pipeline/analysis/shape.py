@@ -1,4 +1,4 @@
-"""What the shape of a surface says block by block: convexity, minima, rises about the origin."""
+"""What the shape of a surface says block by block: convexity, rises about the origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ import numpy.typing as npt
 from pipeline.analysis.curvature import convexity
 from pipeline.analysis.frame import Floats
 from pipeline.analysis.halo import inner, pieces, widened
-from pipeline.analysis.minima import strict_minima
 from pipeline.analysis.origin import Origin
 from pipeline.analysis.sharpness import Rises, rises
 
@@ -21,15 +20,11 @@ from pipeline.analysis.sharpness import Rises, rises
 class Shape:
     """The shape of part of a grid.
 
-    Counts (S,) of points: `judged` for convexity, `convex` of them, those that are not walls, and
-    of strict minima `inside` and `at_edge`, both 0 where they were not asked for.
+    Counts (S,) of points: `judged` for convexity, and `convex` of them.
     """
 
     judged: npt.NDArray[np.int64]
     convex: npt.NDArray[np.int64]
-    open: npt.NDArray[np.int64]
-    inside: npt.NDArray[np.int64]
-    at_edge: npt.NDArray[np.int64]
     rises: Rises
 
     @classmethod
@@ -38,23 +33,16 @@ class Shape:
         return cls(
             np.sum([part.judged for part in parts], axis=0),
             np.sum([part.convex for part in parts], axis=0),
-            np.sum([part.open for part in parts], axis=0),
-            np.sum([part.inside for part in parts], axis=0),
-            np.sum([part.at_edge for part in parts], axis=0),
             Rises.merge([part.rises for part in parts]),
         )
 
-    def values(self, with_minima: bool) -> dict[str, npt.NDArray[Any]]:
+    def values(self) -> dict[str, npt.NDArray[Any]]:
         """The statistics (S,) of a whole grid; NaN where there is nothing to judge."""
         with np.errstate(invalid="ignore"):
-            found = {
+            return {
                 "shape_convexity": self.convex / self.judged,
                 "shape_convexity_points": self.judged,
             }
-        if with_minima:
-            found["shape_minima"] = np.where(self.open > 0, self.inside, np.nan)
-            found["shape_minima_at_edge"] = np.where(self.open > 0, self.at_edge, np.nan)
-        return found
 
 
 def shape_of(
@@ -63,7 +51,6 @@ def shape_of(
     *coordinates: Floats,
     origin: Origin | None,
     radii: Sequence[float],
-    with_minima: bool,
 ) -> Shape:
     """The shape of a block: losses (S, m₁+2, …) and coordinates (m_k+2,), NaN beyond the grid.
 
@@ -76,22 +63,9 @@ def shape_of(
         along = [each[part] for each, part in zip(coordinates, around, strict=True)]
         losses = [each[around].astype(np.float64) for each in loss]
         judged = np.array([convexity(each, along, eps) for each in losses])
-        edge = _at_edge(along)
-        minima = np.array([strict_minima(each, edge) if with_minima else (0, 0) for each in losses])
         here = np.stack([inner(each) for each in losses])
         within = Rises.none(len(loss), len(radii))
         if origin is not None:
             within = rises(here, at_origin, [inner(each) for each in along], origin, radii)
-        open_points = np.count_nonzero(here < np.inf, axis=tuple(range(1, here.ndim)))
-        found.append(
-            Shape(judged[:, 0], judged[:, 1], open_points, minima[:, 0], minima[:, 1], within)
-        )
+        found.append(Shape(judged[:, 0], judged[:, 1], within))
     return Shape.merge(found)
-
-
-def _at_edge(coordinates: Sequence[Floats]) -> npt.NDArray[np.bool_]:
-    """Which inner points (m₁, …) have none beside them on some side."""
-    edge = np.zeros((), dtype=np.bool_)
-    for along in coordinates:
-        edge = np.logical_or.outer(edge, np.isnan(along[:-2]) | np.isnan(along[2:]))
-    return edge

@@ -13,11 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
-from pipeline.analysis import barrier, ranks
-from pipeline.analysis.frame import Floats, Frame, computed
+from pipeline.analysis import barrier
+from pipeline.analysis.frame import Frame, computed
 from pipeline.analysis.halo import over_surroundings
-from pipeline.analysis.methods import STRICT
-from pipeline.analysis.minima import Basins, basins
+from pipeline.analysis.minima import MOST_LOOKS, MOST_MINIMA, Minima, feasible, minima, resolution
 from pipeline.analysis.origin import Around, Origin, around, curvature, origin_of, widths
 from pipeline.analysis.roughness import roughness
 from pipeline.analysis.shape import Shape, shape_of
@@ -27,24 +26,25 @@ from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT, SURFACE, SURFACE_
 Values: TypeAlias = dict[str, npt.NDArray[Any]]
 
 SECTION = "section"
+BFLOAT16_ERROR = "bfloat16_error"
 AFFINE = "affine"
 PATH = "path"
-
-# Descents are followed in memory and look at 3^z points around each: up to three axes the number
-# of points is the limit, beyond that the number of looks.
-_AROUND = 27
 
 
 @dataclass(frozen=True)
 class Surface:
     """The statistics of each replicate, further attributes of some, the radii that rises were
-    taken within, and why statistics that would apply were left out.
+    taken within, why statistics that would apply were left out, and the minima of every replicate
+    and split, [R][S], None for those that are too many; of depth no less than `resolution` of the
+    loss.
     """
 
     values: list[Values]
     notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     radii: tuple[float, ...] = ()
     left_out: tuple[str, ...] = ()
+    minima: Sequence[Sequence[Minima | None]] = ()
+    resolution: float = 0.0
 
 
 def surface(dataset: xr.Dataset, frame: Frame) -> Surface:
@@ -62,7 +62,9 @@ def surface(dataset: xr.Dataset, frame: Frame) -> Surface:
     reduced = _without(frame, held)
     at_zero = all(float(frame.coordinates[k][0]) == 0 for k in held)
     origin = origin_of(reduced.coordinates) if kind == AFFINE and at_zero else None
-    found = _measured(reduced, origin)
+    evaluation = float(dataset.attrs.get(BFLOAT16_ERROR, 0.0))
+    relative = resolution(frame.loss.dtype, 0.0 if np.isnan(evaluation) else evaluation)
+    found = _measured(reduced, origin, relative)
     if kind == PATH and barrier.applies(reduced.coordinates):
         for values, along in zip(found.values, barrier.barriers(reduced), strict=True):
             values |= along
@@ -75,35 +77,37 @@ def surface(dataset: xr.Dataset, frame: Frame) -> Surface:
     return found
 
 
-def _measured(frame: Frame, origin: Origin | None) -> Surface:
+def _measured(frame: Frame, origin: Origin | None, relative: float) -> Surface:
     """All that the losses tell, of a frame without held axes."""
-    most = min(ranks.EXACT_POINTS, ranks.EXACT_POINTS * _AROUND // 3 ** len(frame.axes))
-    followed = frame.n_points <= most
     near = None if origin is None else around(frame, origin)
     known = np.full((frame.n_replicates, len(frame.splits)), np.nan) if near is None else near.loss
     centre = origin if origin is not None and origin.reach > 0 else None
     radii = () if centre is None else tuple(part * centre.reach for part in RADII)
-    blocks = over_surroundings(
-        shape_of, frame, known, origin=centre, radii=radii, with_minima=not followed
-    )
+    blocks = over_surroundings(shape_of, frame, known, origin=centre, radii=radii)
     shapes, rough = computed(blocks, roughness(frame))
+    followed = minima(frame, origin and origin.cell, relative) if feasible(frame) else []
     found: list[Values] = []
     for r in range(frame.n_replicates):
         shape = Shape.merge(list(shapes[r].flat))
-        values = shape.values(with_minima=not followed) | {"shape_roughness": rough[r]}
+        values = shape.values() | {"shape_roughness": rough[r]}
         if origin is not None and near is not None:
             values |= _at_origin(near, r, frame, origin)
         if centre is not None:
             values |= sharpness(shape.rises, known[r])
         if followed:
-            values |= _descents(frame, r, origin)
+            values |= _descents(followed[r], frame, origin)
         found.append(values)
     left_out = []
     if origin is not None and centre is None:
         left_out.append("sharpness: the origin is at the edge of the grid")
-    if origin is not None and not followed:
-        left_out.append(f"basin: the grid has more than {most:,} points")
-    return Surface(found, _notes(frame, origin, followed), radii, tuple(left_out))
+    if not followed:
+        left_out.append(
+            f"minima and basins: the grid has more than {MOST_LOOKS // 3 ** len(frame.axes):,} "
+            "points"
+        )
+    if any(each is None for replicate in followed for each in replicate):
+        left_out.append(f"minima and basins: a surface has more than {MOST_MINIMA:,} minima")
+    return Surface(found, _notes(frame, origin), radii, tuple(left_out), followed, relative)
 
 
 def _at_origin(near: Around, replicate: int, frame: Frame, origin: Origin) -> Values:
@@ -127,37 +131,35 @@ def _at_origin(near: Around, replicate: int, frame: Frame, origin: Origin) -> Va
     }
 
 
-def _descents(frame: Frame, replicate: int, origin: Origin | None) -> Values:
-    """Minima, and the basin of the origin, of each split of a replicate, held in memory."""
-    (losses,) = computed(frame.loss[replicate])
+def _descents(splits: Sequence[Minima | None], frame: Frame, origin: Origin | None) -> Values:
+    """Minima, and the basin of the origin, of each split of a replicate."""
     per_split = []
-    for loss in losses:
-        found = basins(loss, frame.coordinates)
-        none = not found.inside and not found.at_edge
-        values = {
-            "shape_minima": np.nan if none else float(found.inside),
-            "shape_minima_at_edge": np.nan if none else float(found.at_edge),
+    for found in splits:
+        told = found is not None and found.place.size > 0
+        at_edge = np.nan if found is None else float(np.count_nonzero(found.at_edge))
+        count = np.nan if found is None else float(found.place.size)
+        values: dict[str, Any] = {
+            "shape_minima": count - at_edge if told else np.nan,
+            "shape_minima_at_edge": at_edge if told else np.nan,
         }
-        per_split.append(
-            values if origin is None else values | _basin(found, loss, frame.coordinates, origin)
-        )
+        per_split.append(values if origin is None else values | _basin(found, frame, origin))
     return {name: np.array([values[name] for values in per_split]) for name in per_split[0]}
 
 
-def _basin(
-    found: Basins, loss: npt.NDArray[Any], coordinates: Sequence[Floats], origin: Origin
-) -> dict[str, Any]:
+def _basin(found: Minima | None, frame: Frame, origin: Origin) -> dict[str, Any]:
     """The basin of the origin on one surface; NaN where the origin is in none."""
-    end = found.ends[np.ravel_multi_index(origin.cell, loss.shape)]
-    cell = np.unravel_index(max(end, 0), loss.shape)
-    place = np.array([along[k] for along, k in zip(coordinates, cell, strict=True)])
-    together, open_points = int((found.ends == end).sum()), int((found.ends >= 0).sum())
-    known = 1.0 if end >= 0 else np.nan
+    if found is None or found.here is None:
+        return {
+            **dict.fromkeys(("basin_fraction", "basin_minimum", "basin_distance"), np.nan),
+            "basin_argmin": np.full(len(frame.axes), np.nan),
+        }
+    cell = np.unravel_index(found.place[found.here], frame.grid_shape)
+    place = np.array([along[k] for along, k in zip(frame.coordinates, cell, strict=True)])
     return {
-        "basin_fraction": known * together / max(1, open_points),
-        "basin_minimum": known * float(loss[cell]),
-        "basin_argmin": known * place,
-        "basin_distance": known * float(np.linalg.norm(place - origin.place)),
+        "basin_fraction": found.points[found.here] / found.points.sum(),
+        "basin_minimum": float(found.loss[found.here]),
+        "basin_argmin": place,
+        "basin_distance": float(np.linalg.norm(place - origin.place)),
     }
 
 
@@ -211,16 +213,13 @@ def _spread(values: Values, frame: Frame, held: Sequence[int]) -> None:
                 values[name] = np.moveaxis(whole, -1, position)
 
 
-def _notes(frame: Frame, origin: Origin | None, followed: bool) -> dict[str, dict[str, str]]:
+def _notes(frame: Frame, origin: Origin | None) -> dict[str, dict[str, str]]:
     """Attributes that depend on the scan."""
-    notes: dict[str, dict[str, str]] = {}
-    if not followed:
-        notes |= {name: {"method": STRICT} for name in ("shape_minima", "shape_minima_at_edge")}
-    if origin is not None:
-        where = ", ".join(
-            f"{axis} = {here:.6g}" for axis, here in zip(frame.axes, origin.place, strict=True)
-        )
-        said = "the grid point at 0" if origin.exact else f"the grid point nearest to 0: {where}"
-        about = [name for name in SURFACE if name.startswith(("origin_", "sharpness_", "basin_"))]
-        notes |= {name: {"origin": said} for name in about}
-    return notes
+    if origin is None:
+        return {}
+    where = ", ".join(
+        f"{axis} = {here:.6g}" for axis, here in zip(frame.axes, origin.place, strict=True)
+    )
+    said = "the grid point at 0" if origin.exact else f"the grid point nearest to 0: {where}"
+    about = [name for name in SURFACE if name.startswith(("origin_", "sharpness_", "basin_"))]
+    return {name: {"origin": said} for name in about}

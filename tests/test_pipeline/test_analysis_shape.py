@@ -183,17 +183,23 @@ def test_replicates_are_judged_one_by_one():
         xr.testing.assert_allclose(together.isel(replicate=r, drop=True), alone)
 
 
-def test_above_the_limit_descents_are_left_out_and_said_so(monkeypatch):
+def test_above_the_limits_minima_and_basins_are_left_out_and_said_so(monkeypatch):
     loss = quadratic(X, Y)
+    loss[0, 0] = -5
     with monkeypatch.context() as patched:
-        patched.setattr("pipeline.analysis.ranks.EXACT_POINTS", 500)
+        patched.setattr("pipeline.analysis.minima.MOST_LOOKS", 9 * 500)
+        patched.setattr("pipeline.analysis.surface.MOST_LOOKS", 9 * 500)
         found = statistics(scan(loss, [X, Y], chunks=(10, 10)), {})
-    assert not [name for name in found if str(name).startswith("basin")]
-    assert found.attrs["left_out"] == "basin: the grid has more than 500 points"
-    assert found.shape_minima.attrs["method"].startswith("points below all")
-    assert float(found.shape_minima[0]) == 1
-    assert float(found.shape_minima_at_edge[0]) == 0
-    assert "basin_fraction" in statistics(scan(loss, [X, Y]), {})
+    assert not [name for name in found if str(name).startswith(("basin", "shape_minima"))]
+    assert found.attrs["left_out"] == "minima and basins: the grid has more than 500 points"
+    with monkeypatch.context() as patched:
+        patched.setattr("pipeline.analysis.minima.MOST_MINIMA", 1)
+        patched.setattr("pipeline.analysis.surface.MOST_MINIMA", 1)
+        one = statistics(scan(np.stack([loss, quadratic(X, Y)]), [X, Y]), {})
+    assert one.attrs["left_out"] == "minima and basins: a surface has more than 1 minima"
+    np.testing.assert_array_equal(one.shape_minima, [np.nan, 1])
+    np.testing.assert_array_equal(np.isnan(one.basin_fraction), [True, False])
+    assert "left_out" not in statistics(scan(loss, [X, Y]), {}).attrs
 
 
 def test_rows_are_sorted_into_groups_and_say_what_their_numbers_are_of():
