@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, DescentOutcome
 from schemas.study import Statistic
@@ -22,6 +23,7 @@ from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 if TYPE_CHECKING:
     import xarray as xr
 
+Flags: TypeAlias = npt.NDArray[np.bool_]
 Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 
 INSIDE = 0.99
@@ -97,16 +99,16 @@ class Ends:
 
     excess: Floats
     largest_norm: Floats
-    found_global: np.ndarray[Any, np.dtype[np.bool_]]
+    found_global: Flags
     started: int
 
     @property
-    def inside(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def inside(self) -> Flags:
         """Which of them are inside the ball of radius τ."""
         return self.largest_norm <= INSIDE
 
     @property
-    def outside(self) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def outside(self) -> Flags:
         """Which of them are not in the open unit ball."""
         return self.largest_norm >= 1
 
@@ -129,19 +131,9 @@ def ends_of(tree: xr.DataTree) -> Ends:
     )
 
 
-def excess_inside(scans: Sequence[str]) -> Statistic:
-    """The greatest excess of a converged end inside the ball; None without such ends."""
-    return _greatest_excess(scans, lambda ends: ends.inside)
+def greatest_excess(scans: Sequence[str], which: Callable[[Ends], Flags]) -> Statistic:
+    """The greatest excess of the ends that `which` picks; None without such ends."""
 
-
-def excess_outside(scans: Sequence[str]) -> Statistic:
-    """The greatest excess of a converged end outside of the open unit ball."""
-    return _greatest_excess(scans, lambda ends: ends.outside)
-
-
-def _greatest_excess(
-    scans: Sequence[str], which: Callable[[Ends], np.ndarray[Any, np.dtype[np.bool_]]]
-) -> Statistic:
     def statistic(trees: Trees) -> float | None:
         found = [ends.excess[which(ends)] for ends in (ends_of(trees[scan]) for scan in scans)]
         values = np.concatenate(found)
