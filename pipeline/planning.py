@@ -224,7 +224,7 @@ def make_plan(
     limit = int(compute.memory_per_worker)
     room = limit - shard_points * per_shard_point
     choice = engine or _choice(spec, landscape, contents, device, room, tune)
-    needed = footprint(flat(landscape), spec.splits, spec.metrics, choice)
+    needed = footprint(flat(landscape), spec.splits, contents.metrics, choice, spec.descent)
     memory = Memory(needed, per_shard_point, limit)
     batch = _batch(memory, shard_points) if compute.batch == "auto" else compute.batch
     # Blocks of points begin at the shard's first one, so a point's block is always the same.
@@ -259,10 +259,11 @@ def _choice(
     if compute.engine == "auto":
         work = Work(
             splits=spec.splits,
-            metrics=spec.metrics,
+            metrics=contents.metrics,
             points=scan_points(spec).first(landscape, _MOST_BATCH, _CALIBRATION_BYTES),
             total=contents.n_points if tune else 0,
             room=room,
+            descent=spec.descent,
         )
         return choose_engine(landscape, device, compute.dtype, compute.cpus_per_worker, work)
     choice = EngineChoice(
@@ -271,10 +272,10 @@ def _choice(
         threads=compute.cpus_per_worker,
         **compute.engine.model_dump(),
     )
-    check_offer(landscape, spec.splits, spec.metrics)
-    check_forced(landscape, spec.metrics, choice)
+    check_offer(landscape, spec.splits, contents.metrics, spec.descent)
+    check_forced(landscape, contents.metrics, choice)
     try:
-        make_evaluator(landscape, spec.splits, spec.metrics, choice)
+        make_evaluator(landscape, spec.splits, contents.metrics, choice, spec.descent)
     except Untraceable as error:
         raise SpecError(
             f"compute.engine.name: {choice.name!r} cannot evaluate this model ({error}); "

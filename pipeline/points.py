@@ -8,14 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from pipeline.building import replicate_seed
-from pipeline.engine.contract import Floats
+from pipeline.engine.contract import Floats, trainable_names
 from schemas.grid import Block, Grid
 from schemas.scan import ScanSpec
 from schemas.starts import Starts, start_generator
 from tasks.landscape import Landscape, StartDraw
+from tasks.objective import ClosedForm
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Points:
         """Points lo … hi−1 of a block: (P, z), or of starts all their parameters (P, n), float64.
 
         A point depends on its place in the grid, or on its number and the seed of its replicate,
-        alone.
+        alone. Of a module, parameters that need no gradient stay at the origin.
         """
         where = self.grid.points(block, lo, hi)
         if self.starts is None:
@@ -48,6 +50,8 @@ class Points:
         drawn = np.empty((len(where), landscape.section.z))
         for row, number in enumerate(where[:, 0].astype(np.int64)):
             drawn[row] = draw(start_generator(seed, int(number)), scale)
+        held = _held(landscape)
+        drawn[:, held] = _origin(landscape)[held]
         return drawn
 
     def first(self, landscape: Landscape, most: int, most_bytes: int) -> Floats:
@@ -76,8 +80,22 @@ def _draw(landscape: Landscape, starts: Starts) -> StartDraw:
     """How one start is drawn."""
     if starts.distribution == "auto" and landscape.draw is not None:
         return landscape.draw
-    parts = [tensor.reshape(-1) for tensor in landscape.section.origin.values()]
-    origin: Floats = torch.cat(parts).numpy()
+    origin = _origin(landscape)
     if starts.distribution == "uniform":
         return lambda random, scale: origin + random.uniform(-scale, scale, len(origin))
     return lambda random, scale: origin + scale * random.standard_normal(len(origin))
+
+
+def _origin(landscape: Landscape) -> Floats:
+    parts = [tensor.reshape(-1) for tensor in landscape.section.origin.values()]
+    numbers: Floats = torch.cat(parts).numpy()
+    return numbers
+
+
+def _held(landscape: Landscape) -> npt.NDArray[np.bool_]:
+    """Which numbers (n,) stay at the origin: parameters that need no gradient, if others do."""
+    objective, origin = landscape.objective, landscape.section.origin
+    if isinstance(objective, ClosedForm):
+        return np.zeros(landscape.section.z, dtype=np.bool_)
+    moves = set(trainable_names(objective.module))
+    return np.concatenate([np.full(t.numel(), name not in moves) for name, t in origin.items()])

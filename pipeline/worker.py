@@ -86,7 +86,11 @@ class ShardWorker:
             landscape = self._landscape_of(replicate)
             contents = self._plan.contents
             evaluator = make_evaluator(
-                landscape, contents.splits, contents.metrics, self._plan.engine
+                landscape,
+                contents.splits,
+                contents.metrics,
+                self._plan.engine,
+                contents.descent,
             )
             self._held = (replicate, landscape, evaluator)
         return self._held[1], self._held[2]

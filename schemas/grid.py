@@ -264,13 +264,13 @@ class Grid:
             yield lo, min(lo + size, block.size)
 
 
-def auto_chunks(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Chunk lengths for a grid: nearly cubic, about 64 chunks, at most 65,536 points each.
+def auto_chunks(shape: tuple[int, ...], least: int = _LEAST_CHUNK_POINTS) -> tuple[int, ...]:
+    """Chunk lengths for a grid: nearly cubic, about 64 chunks, `least` to 65,536 points each.
 
     They follow from the shape alone, never from the machine, so the same spec is the same store
     everywhere.
     """
-    wanted = max(_LEAST_CHUNK_POINTS, min(_MOST_CHUNK_POINTS, math.prod(shape) // _CHUNKS_WANTED))
+    wanted = max(least, min(_MOST_CHUNK_POINTS, math.prod(shape) // _CHUNKS_WANTED))
     chunks = list(shape)
     while math.prod(chunks) > wanted:
         longest = max(range(len(chunks)), key=chunks.__getitem__)

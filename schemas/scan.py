@@ -21,7 +21,7 @@ from schemas.errors import SpecError, listing, suggestion
 from schemas.grid import Axis, Grid, RisingAxis, auto_chunks
 from schemas.layout import END_PARAMETERS, FORMAT_VERSION, OF_DESCENT, RESERVED_NAMES, START
 from schemas.messages import first_complaint
-from schemas.starts import Descent, StartAxis, Starts
+from schemas.starts import TOGETHER, Descent, StartAxis, Starts
 
 MetricName = Literal[
     "loss",
@@ -180,7 +180,7 @@ class ScanSpec(SpecPart):
         """Chunk lengths along the axes."""
         shape = tuple(axis.num for axis in self.dimensions.values())
         if self.chunks == "auto":
-            return auto_chunks(shape)
+            return auto_chunks(shape) if self.descent is None else auto_chunks(shape, TOGETHER)
         named = zip(self.dimensions, shape, strict=True)
         return tuple(self.chunks.get(name, n) for name, n in named)
 

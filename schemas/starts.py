@@ -46,10 +46,10 @@ class Descent(SpecPart):
     )
 
 
-SADDLE_SHARE = 1e-6
-"""Part of max(1, |greatest eigenvalue|) that a negative eigenvalue must exceed."""
-GLOBAL_SHARE = 1e-6
-"""Part of a descent's depth by which its end may lie above the global minimum and be it."""
+TOGETHER = 512
+"""Points of a chunk with descents: one descent alone takes nearly as long as many together."""
+RELATIVE = 1e-6
+"""An eigenvalue is negative, and a loss above the global minimum, by more than this share."""
 
 
 def descent_rules(descent: Descent) -> dict[str, str | float | int]:
@@ -60,9 +60,9 @@ def descent_rules(descent: Descent) -> dict[str, str | float | int]:
         "max_iterations": descent.max_iterations,
         "not_converged_if": "the gradient norm is above the tolerance, or not finite",
         "saddle_if": "the least eigenvalue of the Hessian is below "
-        f"-{SADDLE_SHARE:g} max(1, |greatest eigenvalue|)",
+        f"-{RELATIVE:g} max(1, |greatest eigenvalue|)",
         "global_if": "the global minimum of the first split is known and the loss is at most "
-        f"{GLOBAL_SHARE:g} max(|global minimum|, loss at the start - global minimum) above it; "
+        f"{RELATIVE:g} max(|global minimum|, loss at the start - global minimum) above it; "
         "spurious if it is more; minimum if it is not known",
     }
 

@@ -63,13 +63,14 @@ def given_landscape(
     loss: str | SampleLoss,
     directions: object,
     origin: Mapping[str, Tensor] | None,
-    z: int,
+    z: int | None,
     seed: int,
     section: Mapping[str, Any] | None = None,
     cache: Path | None = None,
     progress: Progress = silent,
 ) -> Landscape:
-    """The landscape of a module's loss over a section of z axes; the module is not changed.
+    """The landscape of a module's loss over a section of z axes, or over all its parameters for
+    starts; the module is not changed.
 
     Args:
         model: the module, in eval mode where that makes a difference.
@@ -78,7 +79,7 @@ def given_landscape(
         directions: as in `SectionParameters`, or a mapping from parameter name to tensor for each
             axis. Wherever a checkpoint is meant, a module or a state dict may stand.
         origin: parameters at the origin that are not the module's.
-        z: number of axes.
+        z: number of axes; None for starts.
         seed: of random directions, alignments and paths.
         section: the other fields of `SectionParameters`.
         cache: directory for trained paths; None keeps nothing.

@@ -16,7 +16,7 @@ from tasks.landscape import Landscape
 from tasks.objective import ClosedForm
 from tasks.quadratic_parameters import QuadraticParameters
 from tasks.registry import BuildContext
-from tasks.section import coordinate_section
+from tasks.section import coordinate_section, whole_section
 
 
 @dataclass(frozen=True)
@@ -45,10 +45,12 @@ def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> L
     """The quadratic on the splits train and test, which differ by a constant.
 
     Raises:
-        SpecError: the number of curvatures or centres is not that of the axes.
+        SpecError: the number of curvatures or centres is not that of the axes, or of a multi-start
+            scan not known.
     """
-    curvature = _per_axis("curvature", parameters.curvature, context.axes)
-    centre = _per_axis("centre", parameters.centre, context.axes)
+    n = _variables(parameters) if context.z is None else context.z
+    curvature = _per_axis("curvature", parameters.curvature, n)
+    centre = _per_axis("centre", parameters.centre, n)
     offsets = {"train": 0.0, "test": parameters.test_offset}
     functions = {
         split: Quadratic(
@@ -63,7 +65,20 @@ def build_quadratic(parameters: QuadraticParameters, context: BuildContext) -> L
     convex = min(curvature) >= 0
     reached = math.isfinite(functions["train"](torch.tensor([centre])).item())
     reference = {"global_minimum": parameters.offset} if convex and reached else {}
-    return Landscape(ClosedForm(functions), coordinate_section(context.axes), reference=reference)
+    zero = {"theta": torch.zeros(n, dtype=torch.float64)}
+    section = coordinate_section(n) if context.z is not None else whole_section(zero)
+    return Landscape(ClosedForm(functions), section, reference=reference)
+
+
+def _variables(parameters: QuadraticParameters) -> int:
+    """How many variables the quadratic has where no axes say it."""
+    for given in (parameters.curvature, parameters.centre):
+        if isinstance(given, tuple):
+            return len(given)
+    raise SpecError(
+        "parameters.curvature: is one number, and starts do not say for how many variables; give "
+        "one for each, such as [1, 2]"
+    )
 
 
 def _per_axis(name: str, value: float | tuple[float, ...], z: int) -> tuple[float, ...]:

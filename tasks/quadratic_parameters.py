@@ -11,7 +11,9 @@ class QuadraticParameters(Parameters):
     """L(α) = offset + Σᵢ curvatureᵢ (αᵢ − centreᵢ)², with regions where it is not a number."""
 
     curvature: FiniteFloat | tuple[FiniteFloat, ...] = Field(
-        1.0, description="Factor of each squared coordinate: one number, or one for each axis."
+        1.0,
+        description="Factor of each squared coordinate: one number, or one for each axis; for "
+        "starts one for each variable.",
     )
     centre: FiniteFloat | tuple[FiniteFloat, ...] = Field(
         0.0, description="Where the loss is stationary: one number, or one for each axis."

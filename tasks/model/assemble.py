@@ -24,18 +24,19 @@ from tasks.directions.parameters import (
     RandomParameters,
     TrajectoryParameters,
 )
-from tasks.landscape import Landscape
+from tasks.landscape import Landscape, Trajectories
 from tasks.model.checkpoint_parameters import Checkpoint
 from tasks.model.modules import plain_module
 from tasks.model.parameters import ModelPathParameters
 from tasks.model.reading import Reader, expanded
 from tasks.model.risk import Given, objective_of, refuse_training
+from tasks.model.starts import FreshParameters
 from tasks.model.trajectories import project_runs, shortly
 from tasks.objective import EmpiricalRisk
 from tasks.paths.charts import path_chart
 from tasks.paths.train import train_bends
 from tasks.registry import Progress, silent
-from tasks.section import Section, axis_count_error, directions_as_section
+from tasks.section import Section, axis_count_error, directions_as_section, whole_section
 from tasks.tensors import tensors_in_double
 
 _SAMPLE = 8
@@ -45,10 +46,11 @@ _SAMPLE = 8
 class Setting:
     """Where a landscape is assembled: axes, seed, cache and whom to tell of progress.
 
-    `train` false leaves out what takes long and does not change shapes.
+    `z` is None for starts in the space of all parameters; `train` false leaves out what takes long
+    and does not change shapes.
     """
 
-    z: int
+    z: int | None
     seed: int
     cache: Path | None = None
     train: bool = True
@@ -56,7 +58,8 @@ class Setting:
 
 
 def assemble(given: Given, setting: Setting) -> Landscape:
-    """The landscape of a model's loss over a section of z axes; the module is not changed.
+    """The landscape of a model's loss over a section of z axes, or over all its parameters for
+    starts; the module is not changed.
 
     Raises:
         SpecError: something does not fit, or is not there; the message names it and the remedy.
@@ -68,30 +71,78 @@ def assemble(given: Given, setting: Setting) -> Landscape:
     module = objective.module
     origin = {name: tensor.detach() for name, tensor in module.named_parameters()}
     origin |= _checked_origin(origin, given.origin)
-    sample = next(iter(given.splits.values())).inputs[:_SAMPLE]
+    if setting.z is None:
+        return _over_all(given, objective, origin, policy)
+    section, facts, trajectories = _laid(given, objective, origin, setting, setting.z)
+    told = _facts(given, origin, policy)
+    return Landscape(objective, section, facts=told | facts, trajectories=trajectories)
+
+
+def _over_all(
+    given: Given,
+    objective: EmpiricalRisk,
+    origin: Mapping[str, Tensor],
+    policy: dict[str, Any] | None,
+) -> Landscape:
+    """The landscape over all parameters, whose starts are the module initialised anew."""
     said = given.said
+    laid = {
+        "directions": said.directions is not None or bool(given.directions),
+        "path": said.path is not None,
+        "align": said.align,
+        "trajectories": bool(said.trajectories),
+    }
+    for name, there in laid.items():
+        if there:
+            raise SpecError(
+                f"{name}: is given beside starts, which lie anywhere in the space of all "
+                f"parameters; leave {name} out, or give axes instead of starts"
+            )
+    if policy is not None and policy["policy"] == "interpolated":
+        raise SpecError(
+            "batchnorm: got interpolated, but starts lie between no checkpoints; use stored"
+        )
+    section = whole_section(origin)
+    draw = FreshParameters(objective.module, section.origin)
+    return Landscape(objective, section, facts=_facts(given, origin, policy), draw=draw)
+
+
+def _facts(
+    given: Given, origin: Mapping[str, Tensor], policy: dict[str, Any] | None
+) -> dict[str, Any]:
+    return {
+        "parameters": sum(tensor.numel() for tensor in origin.values()),
+        "batchnorm": policy,
+        "samples": {name: len(split) for name, split in given.splits.items()},
+    }
+
+
+def _laid(
+    given: Given,
+    objective: EmpiricalRisk,
+    origin: Mapping[str, Tensor],
+    setting: Setting,
+    z: int,
+) -> tuple[Section, dict[str, Any], Trajectories | None]:
+    """The section of z axes, what is told of it, and the checkpoints projected into it."""
+    module, said = objective.module, given.said
+    sample = next(iter(given.splits.values())).inputs[:_SAMPLE]
     wanted = said.align and setting.train
     read = Reader(module, given.raw, sample if wanted else None, setting.seed)
     items = _expanded(said.items, given.base)
     if said.path is not None:
-        section, facts = _path_section(said.path, objective, origin, read, setting)
+        section, facts = _path_section(said.path, objective, origin, read, setting, z)
     elif given.directions:
-        section, facts = _given_section(given.directions, origin, setting.z)
+        section, facts = _given_section(given.directions, origin, z)
     else:
-        section, facts = _section(items, objective, origin, read, setting)
+        section, facts = _section(items, objective, origin, read, setting, z)
     runs: Mapping[str, Sequence[Checkpoint]] = {
         run: expanded(checkpoints, given.base, f"trajectories.{run}")
         for run, checkpoints in said.trajectories.items()
     } or _runs_of(items)
     trajectories = project_runs(runs, section, read, setting.progress) if runs else None
-    told = {
-        "parameters": sum(tensor.numel() for tensor in origin.values()),
-        "batchnorm": policy,
-        "samples": {name: len(split) for name, split in given.splits.items()},
-        **facts,
-        **({"alignment": read.facts} if said.align else {}),
-    }
-    return Landscape(objective, section, facts=told, trajectories=trajectories)
+    aligned = {"alignment": read.facts} if said.align else {}
+    return section, facts | aligned, trajectories
 
 
 def _checked_origin(own: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
@@ -142,12 +193,13 @@ def _section(
     origin: Mapping[str, Tensor],
     read: Reader,
     setting: Setting,
+    z: int,
 ) -> tuple[Section, dict[str, Any]]:
     double = tensors_in_double(origin)
     files = [item.file for item in items if isinstance(item, FileParameters)]
     context = DirectionContext(
         origin=double,
-        z=setting.z,
+        z=z,
         seed=setting.seed,
         # A direction is no network: it has no statistics, and units in the order of the origin's.
         read=lambda each: read.raw(each) if each in files else read(each),
@@ -174,9 +226,10 @@ def _path_section(
     origin: Mapping[str, Tensor],
     read: Reader,
     setting: Setting,
+    z: int,
 ) -> tuple[Section, dict[str, Any]]:
-    if setting.z != 1:
-        raise axis_count_error(setting.z, 1, "a path")
+    if z != 1:
+        raise axis_count_error(z, 1, "a path")
     start = tensors_in_double(origin)
     there = read(path.to)
     end = {name: there[name].double() for name in start}

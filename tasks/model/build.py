@@ -45,7 +45,7 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         base=base,
     )
     setting = Setting(
-        z=context.axes,
+        z=context.z,
         seed=context.seed,
         cache=context.cache,
         train=context.train,

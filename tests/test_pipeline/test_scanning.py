@@ -119,7 +119,7 @@ def test_workers_give_the_same_numbers(model, data, ray_here):
         ({"directions": []}, "directions: got"),
         ({"axes": {"a": (0, 1, 2.5)}}, "with a whole number"),
         ({"axes": {"a": np.zeros((2, 2))}}, "expected one dimension"),
-        ({"axes": {}}, "at least 1 entry"),
+        ({"axes": {}}, "expected axes or starts, and neither is"),
         ({"device": "gpu"}, "expected one of auto, cpu, cuda"),
         ({"dtype": "half"}, "float32"),
         ({"origin": {"9.bias": torch.zeros(3)}}, "no parameter '9.bias'"),

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from pipeline.engine.descents.ends import Ends
 from schemas.layout import DescentOutcome
-
-RELATIVE = 1e-6
-"""An eigenvalue is negative, and a loss above the global minimum, by more than this share."""
+from schemas.starts import RELATIVE
 
 
 def outcomes(
