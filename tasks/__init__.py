@@ -53,6 +53,31 @@ TASKS = {
             build="tasks.patterns.build:build_theorem2",
             claims="tasks.patterns.claims:theorem2_claims",
         ),
+        Task(
+            name="deep-linear",
+            summary="A deep linear network on Gaussian data of any rank, as a function of all its "
+            "weights: its least loss is known in closed form; with a ReLU inserted on request.",
+            source="Kawaguchi 2016, arXiv:1605.07110",
+            parameters="tasks.linear.deep_parameters:DeepLinearParameters",
+            build="tasks.linear.deep:build_deep_linear",
+        ),
+        Task(
+            name="single-neuron",
+            summary="The error of one neuron, summed over its examples, as a function of its "
+            "weights: exponentially many local minima, or a convex loss, or one rising from its "
+            "teacher.",
+            source="Auer, Herbster & Warmuth 1995, NIPS 8",
+            parameters="tasks.neuron.parameters:SingleNeuronParameters",
+            build="tasks.neuron.single:build_single_neuron",
+        ),
+        Task(
+            name="relu-neuron",
+            summary="A ReLU neuron that learns another one from normal inputs: the population "
+            "loss in closed form, and that of a sample.",
+            source="Tian 2017, arXiv:1703.00560",
+            parameters="tasks.neuron.parameters:ReluNeuronParameters",
+            build="tasks.neuron.relu:build_relu_neuron",
+        ),
     )
 }
 """Every task, by name."""
@@ -64,6 +89,12 @@ STUDIES = {
             name="patterns",
             summary="Every low-dimensional pattern occurs in a loss surface; which ones transfer.",
             module="tasks.patterns.study:patterns_study",
+        ),
+        StudyEntry(
+            name="deep-linear",
+            summary="Deep linear networks have no spurious minima, yet saddles as flat as they are "
+            "deep.",
+            module="tasks.linear.deep_study:deep_linear_study",
         ),
     )
 }

@@ -1,0 +1,187 @@
+"""The task `relu-neuron`: a ReLU neuron that learns another one from normal inputs.
+
+Tian 2017, arXiv:1703.00560; the expectation is the arc-cosine kernel of degree 1, Cho & Saul 2009,
+"Kernel methods for deep learning", NIPS 22. Shape legend: P = points, N = samples, d = inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from schemas.errors import SpecError
+from tasks.landscape import Floats, Landscape
+from tasks.neuron.arithmetic import products, total
+from tasks.neuron.examples import generator
+from tasks.neuron.parameters import ReluNeuronParameters
+from tasks.objective import ClosedForm
+from tasks.registry import BuildContext
+from tasks.section import Section, axis_count_error, coordinate_section, whole_section
+
+POPULATION = "population"
+SAMPLE = "sample"
+
+_TEACHER, _ACROSS, _SAMPLES = 10, 11, 12
+"""What a generator is for."""
+_BLOCK = 256
+_NARROW = 0.25
+_TERMS = 16
+
+
+@dataclass(frozen=True)
+class PopulationLoss:
+    """L(w) = ½ E (relu(w·x) − relu(v·x))², x ~ N(0, I_d), of weights (P, d): (P,).
+
+    With c = w·v̂, s = ‖w − c v̂‖ and θ the angle from v to w, E relu(w·x) relu(v·x) =
+    ‖v‖ (s + (π−θ) c) / 2π, so that L(w) = ¼‖w−v‖² − ‖v‖ (s − θc) / 2π, which keeps its digits near
+    the minimum w = v. The gradient is ½(w−v) + (θv − (‖v‖/‖w‖) sin θ · w)/2π (Tian 2017).
+
+    At w = 0 the loss has no gradient. Along a unit vector at an angle θ to v it begins to change at
+    the rate −‖v‖ (sin θ + (π−θ) cos θ)/2π, which is negative but for θ = π: w = 0 is no minimum.
+    Opposite v it is ¼(‖w‖² + ‖v‖²), with the gradient ½w, so that a descent which begins exactly
+    there ends at 0. Automatic differentiation at 0 gives −½v, the limit of the gradient along v.
+
+    Attributes:
+        teacher: v, (d,), not zero.
+    """
+
+    teacher: Tensor
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Losses (P,), in the dtype of the weights."""
+        norm = float(self.teacher.norm())
+        unit = (self.teacher / norm).to(theta)
+        along = products(unit[None], theta)[0]
+        squared = total((theta - along[:, None] * unit).square().t())
+        # The root has no derivative at 0, where it is not needed: every term is flat in s there.
+        aside = squared > 0
+        across = torch.where(aside, torch.where(aside, squared, 1.0).sqrt(), 0.0)
+        distance = total((theta - self.teacher.to(theta)).square().t())
+        return distance / 4 - norm / (2 * math.pi) * _excess(across, along)
+
+
+def _excess(across: Tensor, along: Tensor) -> Tensor:
+    """The value s − θc for s ≥ 0 and any c, θ = atan2(s, c): (P,).
+
+    Near the line of v, where s ≪ |c|, it is |c| (t − arctan t) with t = s/|c|, and π|c| more where
+    c < 0: a series, since the difference and its derivatives would lose their digits.
+    """
+    size = along.abs()
+    near = across <= _NARROW * size
+    safe = torch.where(near & (size > 0), size, 1.0)
+    beside = size * _less_arctangent(torch.where(near, across, 0.0) / safe)
+    beside = beside + math.pi * torch.relu(-along)
+    wide, middle = torch.where(near, 1.0, across), torch.where(near, 0.0, along)
+    # Not atan2, whose last digit depends on the place in an array.
+    angle = math.pi / 2 - torch.atan(middle / wide)
+    return torch.where(near, beside, wide - angle * middle)
+
+
+def _less_arctangent(t: Tensor) -> Tensor:
+    """T − arctan t = t³/3 − t⁵/5 + … for 0 ≤ t ≤ ¼, to the last digit of float64."""
+    squared = t.square()
+    series = torch.zeros_like(t)
+    for k in range(_TERMS, 0, -1):
+        series = 1 / (2 * k + 1) - squared * series
+    return t * squared * series
+
+
+@dataclass(frozen=True)
+class SampleLoss:
+    """(1/2N) Σ (relu(w·x_t) − relu(v·x_t))² of weights (P, d): (P,), in their dtype.
+
+    Attributes:
+        inputs: x, (N, d).
+        targets: relu(v·x), (N, 1).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Losses (P,)."""
+        found = torch.zeros_like(theta[:, 0])
+        for start in range(0, len(self.inputs), _BLOCK):
+            found = found + total(self._away(theta, slice(start, start + _BLOCK)).square())
+        return found / (2 * len(self.inputs))
+
+    def residuals(self, theta: Tensor) -> Tensor:
+        """(relu(w·x_t) − relu(v·x_t)) / √2N, (P, N)."""
+        return self._away(theta, slice(None)).t() / math.sqrt(2 * len(self.inputs))
+
+    def _away(self, theta: Tensor, which: slice) -> Tensor:
+        outputs = torch.relu(products(self.inputs[which], theta))
+        return outputs - self.targets[which].to(theta)
+
+
+def build_relu_neuron(parameters: ReluNeuronParameters, context: BuildContext) -> Landscape:
+    """The loss on the splits `population`, in closed form, and `sample`; least on both at w = v.
+
+    Raises:
+        SpecError: axes, dimensions and teacher do not fit together.
+    """
+    d = _dimensions(parameters, context)
+    teacher = _teacher(parameters, d, context.seed)
+    inputs = generator(context.seed, _SAMPLES).standard_normal((parameters.samples, d))
+    learned = torch.from_numpy(teacher)
+    rows = torch.from_numpy(inputs)
+    sample = SampleLoss(rows, torch.relu(products(rows, learned[None])))
+    return Landscape(
+        ClosedForm(
+            {POPULATION: PopulationLoss(learned), SAMPLE: sample}, {SAMPLE: sample.residuals}
+        ),
+        _section(parameters, teacher, context),
+        reference={"global_minimum": 0.0},
+        facts={"teacher": teacher.tolist(), "samples": parameters.samples, "inputs": d},
+    )
+
+
+def _dimensions(parameters: ReluNeuronParameters, context: BuildContext) -> int:
+    """How many inputs the neuron has."""
+    said: dict[str, int] = {}
+    if parameters.dimensions is not None:
+        said["parameters.dimensions"] = parameters.dimensions
+    if parameters.teacher is not None:
+        said["parameters.teacher"] = len(parameters.teacher)
+    if context.z is not None and parameters.section == "weights":
+        said["axes"] = context.z
+    if not said:
+        raise SpecError(
+            "parameters.dimensions: neither axes nor a teacher say how many inputs the neuron has; "
+            "give it"
+        )
+    if len({*said.values()}) > 1:
+        shown = " and ".join(f"{count} by {name}" for name, count in said.items())
+        raise SpecError(f"parameters.dimensions: the neuron has {shown} inputs; make them agree")
+    return next(iter(said.values()))
+
+
+def _teacher(parameters: ReluNeuronParameters, d: int, seed: int) -> Floats:
+    if parameters.teacher is not None:
+        return np.asarray(parameters.teacher, dtype=np.float64)
+    drawn: Floats = generator(seed, _TEACHER).standard_normal(d)
+    return drawn / np.linalg.norm(drawn)
+
+
+def _section(parameters: ReluNeuronParameters, teacher: Floats, context: BuildContext) -> Section:
+    d = len(teacher)
+    zero = torch.zeros(d, dtype=torch.float64)
+    if context.z is None:
+        return whole_section({"theta": zero})
+    if parameters.section == "weights":
+        return coordinate_section(d)
+    if context.z != 2:
+        raise axis_count_error(context.z, 2, "section: plane")
+    if d < 2:
+        raise SpecError(
+            "parameters.section: a plane needs 2 inputs or more, got 1; use section: weights"
+        )
+    along = teacher / np.linalg.norm(teacher)
+    across = generator(context.seed, _ACROSS).standard_normal(d)
+    across = across - (across @ along) * along
+    axes = (along, across / np.linalg.norm(across))
+    return Section({"theta": zero}, tuple({"theta": torch.from_numpy(axis)} for axis in axes))
