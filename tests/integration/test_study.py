@@ -21,15 +21,17 @@ def test_every_verdict_is_what_the_theory_expects(tmp_path, capsys):
     for verdict in document["verdicts"]:
         assert set(verdict) == {
             *("claim", "statement", "source", "value", "threshold", "verdict", "expected"),
-            "control",
+            *("control", "hypothesis", "hypothesis_met", "as_expected"),
         }
+        assert verdict["as_expected"] is True
         assert verdict["verdict"] == verdict["expected"], verdict
         assert (verdict["verdict"] == "refuted") is verdict["control"]
     assert sum(verdict["control"] for verdict in document["verdicts"]) >= 3
-    page = tmp_path / "patterns-quick" / "report" / "index.html"
-    assert "data:image/png" in page.read_text()
+    place = tmp_path / "patterns-quick"
+    assert json.loads((place / "verdicts.json").read_text()) == document
+    assert "data:image/png" in (place / document["report"]).read_text()
     # What is complete is not scanned again, and says the same.
-    stores = sorted((tmp_path / "patterns-quick").glob("*.zarr"))
+    stores = sorted(place.glob("*.zarr"))
     written = [store.joinpath("ledger", "status", "c", "0").stat().st_mtime_ns for store in stores]
     assert run_study(tmp_path, capsys) == (code, document)
     assert written == [
