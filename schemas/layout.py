@@ -12,6 +12,7 @@
     ├── target, <field> …     ([replicate,] axis_1 … axis_z): known functions of the coordinates
     ├── ledger/               (shard): what became of each shard
     ├── analysis/             statistics, written by the analysis
+    ├── minima/               (minimum): local minima of the surfaces, their basins and depths
     ├── descent/              where training on from the scan's minimum leads
     ├── section/              the origin and the directions, their norms and cosines
     └── trajectories/         (checkpoint): other checkpoints, projected into the section
@@ -39,12 +40,16 @@ AXIS_OTHER = "axis_other"
 LEDGER_GROUP = "ledger"
 ANALYSIS_GROUP = "analysis"
 DESCENT_GROUP = "descent"
+MINIMA_GROUP = "minima"
 TRAJECTORY_GROUP = "trajectories"
 SECTION_GROUP = "section"
 START = "start"
 """Dimension of the starts of a multi-start scan, instead of the grid's axes."""
 NUMBER = "number"
 """Dimension of all parameters of a landscape, one number after another."""
+MINIMUM = "minimum"
+"""Dimension of the local minima of all splits and replicates."""
+BASIN = "basin"
 CHECKPOINT = "checkpoint"
 """Dimension of the checkpoints of all runs that are projected into the section."""
 AFFINE, PATH, STARTS = "affine", "path", "starts"
@@ -175,6 +180,7 @@ METRICS = {
 RESERVED_NAMES = frozenset(
     {SPLIT, REPLICATE, AXIS, AXIS_OTHER, START, NUMBER, "shard", TARGET, TARGET_LOSS}
     | {LEDGER_GROUP, ANALYSIS_GROUP, DESCENT_GROUP, TRAJECTORY_GROUP, SECTION_GROUP, CHECKPOINT}
+    | {MINIMA_GROUP, MINIMUM, BASIN}
     | {"control_point", "control_point_other", "cosine", "norm", "parameter", "probe"}
     | METRICS.keys()
 )
@@ -306,6 +312,65 @@ DESCENT = {
     "descent_distance": Variable("Euclidean distance travelled by the parameters", "1"),
     "descent_relative_distance": Variable("distance travelled over the norm of the start", "1"),
     "descent_steps": Variable("optimiser steps taken", "1"),
+}
+
+MINIMA = {
+    # on the grid
+    "of_split": Variable("data set", ""),
+    "of_replicate": Variable("independently seeded repetition", ""),
+    "coordinate": Variable("coordinates, of a plateau those of its first point", "1"),
+    "loss": Variable("loss", "1"),
+    "at_edge": Variable("whether the minimum touches the edge of the grid", "1"),
+    "plateau_points": Variable("connected points of equal loss that the minimum is", "points"),
+    "basin_points": Variable("points that descend to the minimum", "points"),
+    "basin_fraction": Variable("part of the points with a loss that descend to the minimum", "1"),
+    "depth": Variable("how far the loss must rise before a deeper basin is joined", "1"),
+    # after a descent over the section's coordinates
+    "refined_coordinate": Variable("coordinates at the end of the descent", "1"),
+    "refined_loss": Variable("loss at the end of the descent", "1"),
+    "refined_gradient_norm": Variable(
+        "Euclidean norm of the gradient at the end, in cells of the grid", "1"
+    ),
+    "refined_eigenvalue_min": Variable(
+        "least eigenvalue of the Hessian at the end, in cells of the grid", "1"
+    ),
+    "refined_eigenvalue_max": Variable(
+        "greatest eigenvalue of the Hessian at the end, in cells of the grid", "1"
+    ),
+    "kind": Variable("what the descent has found", "1"),
+    "same_as": Variable(
+        "number of the first minimum whose descent ends at the same point, its own if none", "1"
+    ),
+}
+"""One row for each local minimum, by split, replicate and loss. Cells are as wide as the grid is at
+the minimum: half the distance between the two points beside it along an axis."""
+
+ENDS = {
+    # of a multi-start scan, per split
+    "starts_finite": Variable("starts at which the loss is finite", "starts"),
+    "starts_loss_min": Variable("least loss at a start", "1"),
+    "starts_loss_median": Variable("median of the loss at the starts", "1"),
+    "starts_loss_max": Variable("greatest loss at a start", "1"),
+    # of the descents of any scan, per split; with a known global minimum of the first split
+    "ends_global": Variable("descents that end at the global minimum (reference split)", "1"),
+    "ends_global_fraction": Variable(
+        "part of the descents that end at the global minimum (reference split)", "1"
+    ),
+    "ends_spurious": Variable("descents that end at another minimum (reference split)", "1"),
+    "ends_minimum": Variable("descents that end at a minimum, global or not", "1"),
+    "ends_saddle": Variable("descents that end at a saddle", "1"),
+    "ends_not_converged": Variable("descents that have not converged", "1"),
+    "ends_loss_min": Variable("least loss at the end of a descent that has converged", "1"),
+    "ends_loss_max": Variable("greatest loss at the end of a descent that has converged", "1"),
+    "ends_losses": Variable("different losses at which descents have converged", "1"),
+    "ends_iterations_median": Variable("median of the iterations of a descent", "iterations"),
+    "ends_iterations_max": Variable("most iterations of a descent", "iterations"),
+}
+"""Statistics of starts, and of descents from any points."""
+ENDS_DIMS = {
+    # as ANALYSIS_DIMS
+    name: () if name in ("ends_global", "ends_global_fraction", "ends_spurious") else (SPLIT,)
+    for name in ENDS
 }
 
 ANALYSIS_DIMS = {

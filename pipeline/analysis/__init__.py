@@ -1,10 +1,10 @@
-"""Statistics of a scan, by xarray and Dask: fidelity, transfer, proximity, over replicates.
+"""Statistics of a scan, by xarray and Dask: fidelity, transfer, proximity, shape, over replicates.
 
 Chunk by chunk and lazily; nothing here knows how the numbers were made.
 """
 
 from pipeline.analysis.confidence import over_replicates
-from pipeline.analysis.gather import statistics
+from pipeline.analysis.gather import Analysis, analysed, statistics
 from pipeline.analysis.table import Row, rows
 
-__all__ = ["Row", "over_replicates", "rows", "statistics"]
+__all__ = ["Analysis", "Row", "analysed", "over_replicates", "rows", "statistics"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,10 @@ from pipeline.analysis.fidelity import fidelity
 from pipeline.analysis.frame import Frame, frame_of
 from pipeline.analysis.histogram import BINS, SAMPLE_POINTS, histogram_rankings
 from pipeline.analysis.methods import FINITE, METHODS
+from pipeline.analysis.minima_table import minima_table
 from pipeline.analysis.proximity import nearest_minimisers, proximity
 from pipeline.analysis.ranks import Ranking, exact_rankings
+from pipeline.analysis.starts import is_multi_start, start_statistics
 from pipeline.analysis.surface import surface
 from pipeline.analysis.sweep import Sweep, sweep
 from pipeline.analysis.transfer import transfer
@@ -37,9 +40,27 @@ from schemas.layout import (
 )
 
 
+@dataclass(frozen=True)
+class Analysis:
+    """The statistics of a scan, and its local minima as the group `minima` holds them, if its
+    section has a shape and they could be told apart.
+    """
+
+    statistics: xr.Dataset
+    minima: xr.Dataset | None
+
+
 def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Dataset:
-    """The statistics of a scan: those variables of `schemas.layout` that apply, `ANALYSIS` and,
-    if the attribute `section` of the dataset is `affine` or `path`, `SURFACE`.
+    """The statistics of a scan alone, as `analysed` has them."""
+    return analysed(dataset, reference).statistics
+
+
+def analysed(dataset: xr.Dataset, reference: Mapping[str, float]) -> Analysis:
+    """The statistics of a scan and its local minima.
+
+    Statistics are those variables of `schemas.layout` that apply, `ANALYSIS` and, if the attribute
+    `section` of the dataset is `affine` or `path`, `SURFACE`; of a multi-start scan and of
+    descents, `ENDS`.
 
     `dataset` holds `loss([replicate,] split, axis…)` and, if the landscape has them, `target`,
     `target_loss` and `predicted_<split>`, each `([replicate,] axis…)`; opened lazily
@@ -55,6 +76,8 @@ def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Datase
 
     Raises InputError when the dataset has no loss per split.
     """
+    if is_multi_start(dataset):
+        return Analysis(start_statistics(dataset, reference), None)
     frame = frame_of(dataset)
     exact = frame.n_points <= ranks.EXACT_POINTS
     # Odd, so that samples of a grid of even sides do not keep to a few columns.
@@ -78,7 +101,11 @@ def statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Datase
             values["transfer_spearman"] = np.array([each.spearman for each in ranking])
             values["transfer_iou"] = np.array([each.iou for each in ranking])
     result = _dataset(frame, found, notes, shape.radii)
-    return result.assign_attrs(left_out="; ".join(shape.left_out)) if shape.left_out else result
+    if "outcome" in dataset:
+        result = result.assign(start_statistics(dataset, reference).data_vars)
+    if shape.left_out:
+        result = result.assign_attrs(left_out="; ".join(shape.left_out))
+    return Analysis(result, minima_table(frame, shape.minima, shape.resolution))
 
 
 def _rankings(frame: Frame, sweeps: Sequence[Sweep], exact: bool) -> list[list[Ranking]]:

@@ -88,7 +88,8 @@ def resolution(dtype: npt.DTypeLike, evaluation: float) -> float:
 
 def feasible(frame: Frame) -> bool:
     """Whether the grid can be followed in reasonable time and memory."""
-    return frame.n_points * 3 ** len(frame.axes) <= MOST_LOOKS
+    looks: int = frame.n_points * 3 ** len(frame.axes)
+    return looks <= MOST_LOOKS
 
 
 def minima(frame: Frame, at: tuple[int, ...] | None, relative: float) -> list[list[Minima | None]]:
@@ -113,13 +114,12 @@ def _of_replicate(
     del borders
     wanted = [each if each.place.size <= MOST_MINIMA else None for each in whole]
     parts = _over(blocks, _watersheds, delayed(wanted, pure=False, traverse=False), at, keep)
-    found: list[Minima | None] = []
-    for s, every in enumerate(wanted):
-        of_split = [each[s] for each in parts]
-        found.append(
-            None if every is None else _simplified(every, of_split, blocks, frame, relative)
-        )
-    return found
+    return [
+        None
+        if every is None
+        else _simplified(every, [p for each in parts if (p := each[s])], blocks, frame, relative)
+        for s, every in enumerate(wanted)
+    ]
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,7 @@ def _blocks(frame: Frame, replicate: int) -> list[_Block]:
     chunk = grown([each[0] for each in frame.loss.chunks[2:]], frame.grid_shape, BLOCK_POINTS)
     lengths = [_lengths(n, length) for n, length in zip(frame.grid_shape, chunk, strict=True)]
     loss = rechunked(frame.loss[replicate], dict(zip(axes, lengths, strict=True)))
-    lazy = with_halo(loss, axes, HALO).to_delayed()[0]
+    lazy = with_halo(loss, axes, HALO).to_delayed()[0]  # type: ignore[no-untyped-call]
     padded = [
         np.pad(along, HALO, constant_values=np.nan) for along in evenly_scaled(frame.coordinates)
     ]

@@ -21,14 +21,12 @@ from pipeline.analysis.origin import Around, Origin, around, curvature, origin_o
 from pipeline.analysis.roughness import roughness
 from pipeline.analysis.shape import Shape, shape_of
 from pipeline.analysis.sharpness import RADII, sharpness
-from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT, SURFACE, SURFACE_DIMS
+from schemas.layout import AFFINE, AXIS, AXIS_OTHER, PATH, REPLICATE, SPLIT, SURFACE, SURFACE_DIMS
 
 Values: TypeAlias = dict[str, npt.NDArray[Any]]
 
 SECTION = "section"
 BFLOAT16_ERROR = "bfloat16_error"
-AFFINE = "affine"
-PATH = "path"
 
 
 @dataclass(frozen=True)
@@ -85,7 +83,8 @@ def _measured(frame: Frame, origin: Origin | None, relative: float) -> Surface:
     radii = () if centre is None else tuple(part * centre.reach for part in RADII)
     blocks = over_surroundings(shape_of, frame, known, origin=centre, radii=radii)
     shapes, rough = computed(blocks, roughness(frame))
-    followed = minima(frame, origin and origin.cell, relative) if feasible(frame) else []
+    cell = None if origin is None else origin.cell
+    followed = minima(frame, cell, relative) if feasible(frame) else []
     found: list[Values] = []
     for r in range(frame.n_replicates):
         shape = Shape.merge(list(shapes[r].flat))
