@@ -27,7 +27,7 @@ ENDS, FLATNESS, CURVATURE, CRITICAL = "ends", "flatness", "curvature", "critical
 
 EIGENVALUE = 1e-10
 VALUE = 1e-9
-ORDER = 1e-3
+ORDER = 1e-4
 _DISTINCT_DATA = (
     "linear, XXᵀ and XYᵀ of full rank, d_y ≤ d_x, eigenvalues of YXᵀ(XXᵀ)⁻¹XYᵀ distinct"
 )
@@ -109,12 +109,12 @@ def relu_has_spurious_minima(scan: str) -> Claim:
     )
 
 
-def vanishes_at_zero(name: str, *scans: str, control: bool = False) -> Claim:
+def vanishes_at_zero(name: str, where: str, *scans: str, control: bool = False) -> Claim:
     """With three layers or more the gradient and the Hessian are zero at zero weights."""
     claim = Claim(
         name=name,
-        statement="at zero weights gradient and Hessian vanish exactly: the greatest of the "
-        "gradient's norm and the Hessian's eigenvalues",
+        statement=f"at zero weights of {where} gradient and Hessian vanish exactly: the greatest "
+        "of the gradient's norm and the Hessian's |eigenvalues|",
         source=BAD_SADDLE,
         statistic=measures.derivatives_at_origin(*scans),
         threshold=0.0,
@@ -125,12 +125,12 @@ def vanishes_at_zero(name: str, *scans: str, control: bool = False) -> Claim:
     return _control(claim) if control else claim
 
 
-def falls_from_zero(name: str, *scans: str, control: bool = False) -> Claim:
+def falls_from_zero(name: str, where: str, *scans: str, control: bool = False) -> Claim:
     """Zero weights are no minimum: the loss falls from there, however near."""
     claim = Claim(
         name=name,
-        statement="zero weights are no minimum: share of the points of lines from them, from "
-        f"{measures.FITTED:g} down to the nearest, at which the loss is lower",
+        statement=f"from {where} the loss falls however near, so that there is no minimum: share "
+        f"of the points up to {measures.FITTED:g} on lines from there at which it is lower",
         source=BAD_SADDLE,
         statistic=measures.share_below_origin(*scans),
         threshold=1.0,
@@ -141,7 +141,7 @@ def falls_from_zero(name: str, *scans: str, control: bool = False) -> Claim:
     return _control(claim) if control else claim
 
 
-def strict_saddle_at_zero(name: str, scan: str, *, control: bool = False) -> Claim:
+def strict_saddle_at_zero(name: str, where: str, scan: str, *, control: bool = False) -> Claim:
     """With two layers zero weights are a strict saddle, its curvature known."""
 
     def fits(facts: Facts) -> bool:
@@ -149,7 +149,7 @@ def strict_saddle_at_zero(name: str, scan: str, *, control: bool = False) -> Cla
 
     claim = Claim(
         name=name,
-        statement="at zero weights of two layers the Hessian's least eigenvalue is −2σ_max(XYᵀ): "
+        statement=f"at zero weights of {where} the Hessian's least eigenvalue is −2σ_max(XYᵀ): "
         "relative error",
         source="Kawaguchi 2016, arXiv:1605.07110, Theorem 2.3 (iv); the value by differentiation",
         statistic=measures.least_eigenvalue_error(scan),
@@ -161,12 +161,12 @@ def strict_saddle_at_zero(name: str, scan: str, *, control: bool = False) -> Cla
     return _control(claim) if control else claim
 
 
-def flat_to_depth(name: str, *scans: str, control: bool = False) -> Claim:
+def flat_to_depth(name: str, where: str, *scans: str, control: bool = False) -> Claim:
     """Along a generic line through zero weights the loss is flat to the order of the depth."""
     claim = Claim(
         name=name,
-        statement="along generic lines through zero weights |L(t) − L(0)| grows as t^H, H being "
-        "the number of layers: greatest error of the fitted exponent",
+        statement=f"along random lines through {where} |L(t) − L(0)| grows as t^H, H being the "
+        "number of layers: greatest error of the fitted exponent",
         source=f"{BAD_SADDLE}: L(t) − L(0) = −2t^H⟨Y, PX⟩ + t^2H‖PX‖² by multilinearity",
         statistic=measures.order_error(*scans),
         threshold=ORDER,
@@ -177,7 +177,9 @@ def flat_to_depth(name: str, *scans: str, control: bool = False) -> Claim:
     return _control(claim) if control else claim
 
 
-def global_where_map_is_critical(name: str, *scans: str, control: bool = False) -> Claim:
+def global_where_map_is_critical(
+    name: str, where: str, *scans: str, control: bool = False
+) -> Claim:
     """A critical point is global just where the gradient of the loss of the product vanishes."""
 
     def fits(facts: Facts) -> bool:
@@ -185,8 +187,8 @@ def global_where_map_is_critical(name: str, *scans: str, control: bool = False) 
 
     claim = Claim(
         name=name,
-        statement="a critical point is a global minimum exactly where ∇ℓ₀ vanishes at the product "
-        "of the weights: share of the critical points found at which both say the same",
+        statement=f"{where}, a critical point is a global minimum exactly where ∇ℓ₀ vanishes at "
+        "the product of the weights: share of the critical points found at which both say the same",
         source=YUN,
         statistic=measures.criteria_agree(*scans),
         threshold=1.0,
@@ -200,7 +202,7 @@ def global_where_map_is_critical(name: str, *scans: str, control: bool = False) 
     return _control(claim) if control else claim
 
 
-def critical_values(name: str, *scans: str, control: bool = False) -> Claim:
+def critical_values(name: str, where: str, *scans: str, control: bool = False) -> Claim:
     """The losses of critical points are known: eigenvalues of Ĉ that are left out."""
 
     def fits(facts: Facts) -> bool:
@@ -208,14 +210,14 @@ def critical_values(name: str, *scans: str, control: bool = False) -> Claim:
 
     claim = Claim(
         name=name,
-        statement="the loss at a critical point is ‖Y‖² less the sum of some eigenvalues of "
-        "YXᵀ(XXᵀ)⁻¹XYᵀ, at most as many as the least width: greatest distance from such a value, "
-        "relative to ‖Y‖²",
+        statement=f"at a critical point of {where} the loss is ‖Y‖² less the sum of some "
+        "eigenvalues of YXᵀ(XXᵀ)⁻¹XYᵀ, at most as many as the least width: greatest distance from "
+        "such a value, relative to ‖Y‖²",
         source=VALUES,
         statistic=measures.distance_from_values(*scans),
         threshold=VALUE,
         sense="at most",
-        figure=CRITICAL,
+        figure=ENDS if control else CRITICAL,
         hypothesis=Hypothesis(_DISTINCT_DATA, measures.every(scans, fits)),
     )
     return _control(claim) if control else claim

@@ -14,7 +14,7 @@ from tasks.linear import deep_measures as measures
 from tasks.linear.deep_claims import CRITICAL, CURVATURE, ENDS, FLATNESS
 from tasks.linear.deep_measures import Floats, Trees
 
-_LEAST = 1e-17
+_LEAST = 1e-16
 """Where what is zero to rounding is drawn on a logarithmic axis."""
 _SHOWN = 400
 """Points of a series, at most."""
@@ -23,58 +23,69 @@ _SHOWN = 400
 def figures(
     ends: Mapping[str, str], lines: Mapping[str, str], critical: Mapping[str, str]
 ) -> dict[str, Figure]:
-    """The figures of scans, each given with its label."""
+    """The figures of the study; each argument gives the labels of scans by their names."""
     return {
-        ENDS: Figure(
-            title="Where descents end",
-            caption="Excess of the loss over the global minimum at the end of every converged "
-            "descent, sorted; with a ReLU, over the least loss found. "
-            f"Below {measures.GAP:g} an end counts as global; "
-            f"excesses below {_LEAST:g} are drawn there.",
-            x_label="share of the descents",
-            y_label="(L − L*) / ‖Y‖²",
-            series=lambda scans: [
-                *(_sorted_excess(scans, name, label) for name, label in ends.items()),
-                Series("global below", (0.0, 1.0), (measures.GAP, measures.GAP), "bound"),
-            ],
-            y_scale="log",
-        ),
-        FLATNESS: Figure(
-            title="Flatness at zero weights",
-            caption="How much the loss moves along random unit directions. Through zero it falls "
-            "as the power H of the distance, H being the number of layers (dashed: t^H exactly).",
-            x_label="distance t",
-            y_label="|L(t) − L(0)| / ‖Y‖²",
-            series=lambda scans: [
-                series for name, label in lines.items() for series in _rise(scans, name, label)
-            ],
-            x_scale="log",
-            y_scale="log",
-        ),
-        CURVATURE: Figure(
-            title="Curvature near zero weights",
-            caption="The greatest |Hessian eigenvalue| along the same lines, relative to "
-            "2σ_max(XYᵀ), its value at zero for two layers. With H layers it vanishes as t^(H−2).",
-            x_label="distance t",
-            y_label="max |λ| / 2σ_max(XYᵀ)",
-            series=lambda scans: [_curvature(scans, name, label) for name, label in lines.items()],
-            x_scale="log",
-            y_scale="log",
-        ),
-        CRITICAL: Figure(
-            title="Critical points and the gradient of the product's loss",
-            caption="Every critical point found by Newton's method. Without a bottleneck the "
-            "excess vanishes exactly where ∇ℓ₀ does; with one it does not. What is zero to "
-            f"rounding is drawn at {_LEAST:g}.",
-            x_label="‖∇ℓ₀(W_H…W_1)‖ / ‖∇ℓ₀(0)‖",
-            y_label="(L − L*) / ‖Y‖²",
-            series=lambda scans: [
-                _criteria(scans, name, label) for name, label in critical.items()
-            ],
-            x_scale="log",
-            y_scale="log",
-        ),
+        ENDS: _ends(ends),
+        FLATNESS: _flatness(lines),
+        CURVATURE: _curvature(lines),
+        CRITICAL: _critical(critical),
     }
+
+
+def _ends(labels: Mapping[str, str]) -> Figure:
+    return Figure(
+        title="Where descents end",
+        caption="Excess of the loss over the global minimum at the end of every converged "
+        "descent, sorted; with a ReLU, over the least loss found. Below "
+        f"{measures.GAP:g} an end counts as global; excesses below {_LEAST:g} are drawn there.",
+        x_label="share of the descents",
+        y_label="(L − L*) / ‖Y‖²",
+        series=lambda scans: [
+            *(_sorted_excess(scans, name, label) for name, label in labels.items()),
+            Series("global below", (0.0, 1.0), (measures.GAP, measures.GAP), "bound"),
+        ],
+        y_scale="log",
+    )
+
+
+def _flatness(labels: Mapping[str, str]) -> Figure:
+    return Figure(
+        title="Flatness at zero weights",
+        caption="How much the loss moves along random unit directions. Through zero it falls as "
+        "the power H of the distance, H being the number of layers (broken lines: exactly so).",
+        x_label="distance t",
+        y_label="|L(t) − L(0)| / ‖Y‖²",
+        series=lambda scans: [
+            series for name, label in labels.items() for series in _rise(scans, name, label)
+        ],
+        x_scale="log",
+        y_scale="log",
+    )
+
+
+def _curvature(labels: Mapping[str, str]) -> Figure:
+    return Figure(
+        title="Curvature near zero weights",
+        caption="The greatest |Hessian eigenvalue| along the same lines, relative to 2σ_max(XYᵀ), "
+        "its value at zero for two layers. With H layers it vanishes as t^(H−2).",
+        x_label="distance t",
+        y_label="max |λ| / 2σ_max(XYᵀ)",
+        series=lambda scans: [_greatest(scans, name, label) for name, label in labels.items()],
+        x_scale="log",
+        y_scale="log",
+    )
+
+
+def _critical(labels: Mapping[str, str]) -> Figure:
+    return Figure(
+        title="Critical points and the gradient of the product's loss",
+        caption="Every critical point found by Newton's method. Without a bottleneck the excess "
+        "vanishes exactly where ∇ℓ₀ does; with one it does not. The points lie at the few values "
+        "that the eigenvalues of YXᵀ(XXᵀ)⁻¹XYᵀ allow.",
+        x_label="‖∇ℓ₀(W_H…W_1)‖ / ‖∇ℓ₀(0)‖",
+        y_label="(L − L*) / ‖Y‖²",
+        series=lambda scans: [_criteria(scans, name, label) for name, label in labels.items()],
+    )
 
 
 def _sorted_excess(scans: Trees, name: str, label: str) -> Series:
@@ -89,15 +100,15 @@ def _rise(scans: Trees, name: str, label: str) -> list[Series]:
     facts = measures.known(scans[name])[0]
     t, rise = measures.rises(scans, name)[0]
     relative = np.abs(rise) / float(facts["loss_at_zero"])
-    drawn = Series(label, _plain(t), _plain(relative), "points")
     if facts["origin"] != "zero":
-        return [drawn]
+        return [Series(label, _plain(t), _plain(relative), "line")]
     depth = int(facts["depth"])
     straight = relative[0] * (t[[0, -1]] / t[0]) ** depth
-    return [drawn, Series(f"t^{depth}", _plain(t[[0, -1]]), _plain(straight), "bound")]
+    drawn = Series(label, _plain(t), _plain(relative), "points")
+    return [drawn, Series(f"∝ t^{depth}", _plain(t[[0, -1]]), _plain(straight), "bound")]
 
 
-def _curvature(scans: Trees, name: str, label: str) -> Series:
+def _greatest(scans: Trees, name: str, label: str) -> Series:
     t, greatest = measures.curvatures(scans, name)[0]
     return Series(label, _plain(t), _plain(_drawn(greatest)), "line")
 
@@ -106,7 +117,7 @@ def _criteria(scans: Trees, name: str, label: str) -> Series:
     found = measures.ends(scans, name)
     slopes = np.concatenate([measures.map_gradients(one) for one in found])
     excess = np.concatenate([one.excess for one in found])
-    return Series(label, _plain(_drawn(slopes)), _plain(_drawn(excess)), "points")
+    return Series(label, _plain(slopes), _plain(excess), "points")
 
 
 def _drawn(values: Floats) -> Floats:

@@ -38,7 +38,7 @@ MOST_UNCONVERGED = 0.01
 """Share of descents that may be given up without making a scan inconclusive."""
 LEAST_OF_EACH = 0.02
 """Share of the ends that must be global, and share that must not, to compare two criteria."""
-FITTED = 0.1
+FITTED = 0.01
 """The coordinate up to which the order of flatness is fitted."""
 GENERIC = 1e-3
 """Least cosine of Y with the outputs along a line for it to count as generic."""
