@@ -44,7 +44,7 @@ def analyse(store: str | Path, *, display: Progress = silent) -> xr.Dataset:
 
 
 def _can_descend(stored: StoredScan, result: xr.Dataset) -> bool:
-    known = _REFERENCE_MINIMUM in stored.reference
+    known = _REFERENCE_MINIMUM in stored.reference and "argmin" in result
     return known and bool(np.isfinite(result["argmin"].isel(split=0)).all())
 
 

@@ -16,6 +16,7 @@ from schemas.layout import (
     AXIS_OTHER,
     BOUND,
     COMPARED,
+    ENDS,
     LEVEL,
     QUANTILE,
     RADIUS,
@@ -25,7 +26,7 @@ from schemas.layout import (
 )
 
 UNDEFINED = "undefined"
-GROUPS = {"origin": "sharpness"}
+GROUPS = {"origin": "sharpness", "ends": "descents"}
 """Groups of variables whose prefix is not their group's name."""
 
 
@@ -49,7 +50,7 @@ def rows(statistics: xr.Dataset) -> list[Row]:
         statistics = over_replicates(statistics)
     return [
         Row(_group(name), name, split, _text(values), told.long_name)
-        for name, told in {**ANALYSIS, **SURFACE}.items()
+        for name, told in {**ANALYSIS, **SURFACE, **ENDS}.items()
         if name in statistics
         for split, values in _by_split(statistics[name])
     ]
@@ -68,7 +69,7 @@ def _group(name: str) -> str:
     if name.startswith("fidelity_") or name in ("theorem_constant", "target_range"):
         return "fidelity"
     prefix = name.split("_")[0]
-    if prefix == "transfer" or name in SURFACE:
+    if prefix == "transfer" or name in SURFACE or name in ENDS:
         return GROUPS.get(prefix, prefix)
     return "proximity"
 
