@@ -19,14 +19,16 @@ from schemas.errors import (
 from schemas.files import load_spec
 from schemas.grid import Block, Grid, LinearAxis, LogAxis, RisingAxis, ValuesAxis
 from schemas.scan import ScanSpec, parse_spec
-from schemas.study import Claim, Outcome, Study, Verdict
+from schemas.study import Claim, Figure, Hypothesis, Outcome, Series, Study, Verdict
 
 __all__ = [
     "Block",
     "CartogradError",
     "Claim",
     "Compute",
+    "Figure",
     "Grid",
+    "Hypothesis",
     "InputError",
     "Interrupted",
     "LinearAxis",
@@ -36,6 +38,7 @@ __all__ = [
     "RisingAxis",
     "ScanIncomplete",
     "ScanSpec",
+    "Series",
     "SpecError",
     "StoreError",
     "StoreMismatch",

@@ -1,0 +1,61 @@
+"""What docs/studies.md shows is so: its study runs, and its words are those of the product."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from pipeline.cli.main import cartograd
+from pipeline.studies import run_study
+from schemas.study import Outcome
+from tasks import STUDIES
+from tasks.registry import StudyEntry
+
+ROOT = Path(__file__).parents[2]
+GUIDE = (ROOT / "docs" / "studies.md").read_text()
+pytestmark = pytest.mark.usefixtures("coarse")
+
+
+def block(words):
+    """The block of Python that holds the words, executed."""
+    (text,) = (b for b in re.findall(r"```python\n(.*?)```", GUIDE, re.DOTALL) if words in b)
+    names = {}
+    exec(text, names)
+    return names
+
+
+def test_the_study_shown_runs_and_its_verdicts_are_read_as_shown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    study = block("def fermat(")["fermat"](quick=True)
+    result = run_study(study, Path("studies"), quick=True)
+    assert result.ok
+    inside, control = result.verdicts
+    assert (inside.hypothesis_met, control.hypothesis_met) == (True, False)
+    assert control.value > 1
+
+    # The guide reads another study's verdicts: these, under its name.
+    document = result.as_json()
+    scans = {"theorem1": document["scans"]["inside"]}
+    folder = result.folder.rename("studies/patterns-quick")
+    (folder / "verdicts.json").write_text(json.dumps({**document, "scans": scans}))
+    names = block("verdicts.json")
+    assert names["unexpected"] == []
+    assert names["scan"]["loss"].sizes["a"] == 41
+    fields = re.search(r"every verdict has (.*?)\. ", GUIDE, re.DOTALL)[1]
+    assert set(re.findall(r"`(\w+)`", fields)) == document["verdicts"][0].keys()
+
+
+def test_commands_paths_and_verdicts_are_those_there_are():
+    commands = re.findall(r"^cartograd (study[^#\n]*)", GUIDE, re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        arguments = command.split()
+        assert all(word.startswith("-") or word in STUDIES for word in arguments[1:])
+        assert CliRunner().invoke(cartograd, [*arguments, "--help"]).exit_code == 0
+    told = re.findall(r"^\| (holds|refuted|conditional|inconclusive) \|", GUIDE, re.MULTILINE)
+    assert set(told) <= set(Outcome)
+    assert block("StudyEntry(")["entry"] == StudyEntry(
+        "fermat", "Minima inside an interval are stationary.", "tasks.fermat.study:fermat"
+    )
