@@ -100,7 +100,7 @@ def within_bound(scans: Sequence[str], version: str, figure: str = "norms") -> C
 def too_shallow(scan: str) -> Claim:
     """The control of the bounds: fewer layers than 3γ, where R needs greater norms of any layers.
 
-    Since ‖R‖ ≤ Π(1 + ‖A_i‖), max ‖A_i‖ ≥ σ_max(R)^{1/ℓ} − 1.
+    Since ‖R‖ ≤ Π(1 + ‖A_i‖), max ‖A_i‖ ≥ σ_max(R)^(1/ℓ) − 1.
     """
     claim = within_bound([scan], "conference", scan)
     words = f"with fewer layers than 3γ, {claim.statement}"

@@ -68,22 +68,20 @@ def figures(
         ),
         "corrected": _of_ratios(
             title="The corrected gradient inequality over the ball",
-            caption="Least ratio of the two sides at each τ. The inequality holds where it is 1 or "
-            "more; on the line A_i = αI it is 1.",
-            y_label="‖∇f‖² / 4ℓ(1 − τ)^{2(ℓ−1)} σ_min(Σ)(f − C)",
+            caption="Least ‖∇f‖² over 4ℓ(1 − τ)^(2ℓ−2) σ_min(Σ)(f − C) at each τ. The inequality "
+            "holds where it is 1 or more, and along A_i = αI it is 1.",
             series=lambda trees: _ratios(trees, every, measures.corrected_constant),
         ),
         "stronger": _of_ratios(
             title="Half of the exponent is too strong",
-            caption="Least ratio of the two sides at each τ: below 1 the inequality fails.",
-            y_label="‖∇f‖² / 4ℓ(1 − τ)^{ℓ−1} σ_min(Σ)(f − C)",
+            caption="Least ‖∇f‖² over 4ℓ(1 − τ)^(ℓ−1) σ_min(Σ)(f − C) at each τ: below 1 the "
+            "inequality fails.",
             series=lambda trees: _ratios(trees, every, measures.stronger_constant),
         ),
         "printed": _of_ratios(
             title="The gradient inequality as printed",
-            caption="Least ratio of the two sides at each τ: below 1 the inequality fails. The "
-            "marks are its two counterexamples.",
-            y_label="‖∇f‖² / 4ℓ(1 − τ)^{ℓ−1} σ_min(Σ)²(f − C)",
+            caption="Least ‖∇f‖² over 4ℓ(1 − τ)^(ℓ−1) σ_min(Σ)²(f − C) at each τ: below 1 the "
+            "inequality fails. The marks are its two counterexamples.",
             series=lambda trees: [
                 *_ratios(trees, every, measures.printed_constant),
                 *_counterexamples(trees),
@@ -104,14 +102,12 @@ def _of_ends(title: str, caption: str, starts: Mapping[str, str]) -> Figure:
     )
 
 
-def _of_ratios(
-    title: str, caption: str, y_label: str, series: Callable[[Trees], list[Series]]
-) -> Figure:
+def _of_ratios(title: str, caption: str, series: Callable[[Trees], list[Series]]) -> Figure:
     return Figure(
         title=title,
         caption=caption,
         x_label="τ = max ‖A_i‖",
-        y_label=y_label,
+        y_label="‖∇f‖² over the right-hand side",
         y_scale="log",
         series=series,
     )

@@ -27,8 +27,12 @@ Flags: TypeAlias = npt.NDArray[np.bool_]
 Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 
 INSIDE = 0.99
-"""τ: an end with max ‖A_i‖ ≤ τ is inside the ball. At a convergence to 1e-10 inequality (2.3),
-corrected, then bounds the excess of nets of two and three layers by 1e-11."""
+"""τ: an end with max ‖A_i‖ ≤ τ is inside the ball.
+
+A gradient norm of 1e-10 there bounds the excess of two or three layers by 1e-13 / σ_min(Σ), by the
+corrected inequality (2.3). Nearer to 1 it says less, and on the sphere itself lie saddles, whose
+norms are 1 but for rounding.
+"""
 LEAST_JUDGED = 1e-10
 """Ratios of the gradient inequality are judged where the excess is greater: below, its own rounding
 would decide."""
@@ -158,14 +162,14 @@ Constant: TypeAlias = Callable[[Mapping[str, Any], Floats], Floats]
 
 
 def printed_constant(facts: Mapping[str, Any], tau: Floats) -> Floats:
-    """4ℓ(1 − τ)^{ℓ−1} σ_min(Σ)²: Hardt & Ma 2016, arXiv:1611.04231, inequality (2.3)."""
+    """4ℓ(1 − τ)^(ℓ−1) σ_min(Σ)²: Hardt & Ma 2016, arXiv:1611.04231, inequality (2.3)."""
     layers, least = facts["layers"], facts["covariance_eigenvalue_min"]
     constant: Floats = 4 * layers * (1 - tau) ** (layers - 1) * least**2
     return constant
 
 
 def corrected_constant(facts: Mapping[str, Any], tau: Floats) -> Floats:
-    """4ℓ(1 − τ)^{2(ℓ−1)} σ_min(Σ).
+    """4ℓ(1 − τ)^(2ℓ−2) σ_min(Σ).
 
     ∂f/∂A_i is 2·Bᵀ E Σ B'ᵀ with B, B' the products of the other layers, whose ℓ − 1 factors have
     singular values of 1 − τ at the least, and ‖EΣ‖²_F ≥ σ_min(Σ)‖EΣ^½‖²_F = σ_min(Σ)(f − C).
@@ -176,7 +180,7 @@ def corrected_constant(facts: Mapping[str, Any], tau: Floats) -> Floats:
 
 
 def stronger_constant(facts: Mapping[str, Any], tau: Floats) -> Floats:
-    """4ℓ(1 − τ)^{ℓ−1} σ_min(Σ): half of the exponent."""
+    """4ℓ(1 − τ)^(ℓ−1) σ_min(Σ): half of the exponent."""
     layers, least = facts["layers"], facts["covariance_eigenvalue_min"]
     constant: Floats = 4 * layers * (1 - tau) ** (layers - 1) * least
     return constant

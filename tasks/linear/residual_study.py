@@ -137,10 +137,24 @@ def _claims(series: list[list[str]], starts: list[str], balls: list[str]) -> lis
 
 
 def _words(raw: dict[str, Any]) -> str:
-    kinds = {"identity": "I", "random": "random", "given": "given"}
-    target = kinds[raw["target"]["kind"]]
-    covariance = kinds[raw.get("covariance", _ONE)["kind"]]
-    return f"ℓ = {raw['layers']}, d = {raw['dimension']}, R {target}, Σ {covariance}"
+    target, covariance = raw["target"], raw.get("covariance", _ONE)
+    return ", ".join(
+        [
+            f"ℓ = {raw['layers']}",
+            f"d = {raw['dimension']}",
+            *(_matrix(name, kind) for name, kind in (("R", target), ("Σ", covariance))),
+        ]
+    )
+
+
+def _matrix(name: str, kind: dict[str, Any]) -> str:
+    match kind["kind"]:
+        case "identity":
+            return f"{name} = I"
+        case "given":
+            return f"{name} = {kind['rows'][0][0]}"
+        case _:
+            return f"{name} random"
 
 
 def _scan(parameters: dict[str, Any], **more: object) -> dict[str, Any]:
