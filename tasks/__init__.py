@@ -78,6 +78,15 @@ TASKS = {
             parameters="tasks.neuron.parameters:ReluNeuronParameters",
             build="tasks.neuron.relu:build_relu_neuron",
         ),
+        Task(
+            name="linear-residual",
+            summary="A linear residual network as a function of all its weights, by its population "
+            "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
+            source="Hardt & Ma 2016, arXiv:1611.04231",
+            parameters="tasks.linear.residual_parameters:ResidualParameters",
+            build="tasks.linear.residual:build_residual",
+            claims="tasks.linear.residual_inequality:claims_on",
+        ),
     )
 }
 """Every task, by name."""
@@ -95,6 +104,12 @@ STUDIES = {
             summary="Deep linear networks have no spurious minima, yet saddles as flat as they are "
             "deep.",
             module="tasks.linear.deep_study:deep_linear_study",
+        ),
+        StudyEntry(
+            name="linear-resnet",
+            summary="Linear residual networks have no bad critical point in the unit ball; their "
+            "gradient inequality, printed and corrected.",
+            module="tasks.linear.residual_study:residual_study",
         ),
     )
 }
