@@ -27,7 +27,7 @@ LEGEND_LINE = 0.21
 LONGEST_LABEL = 100
 MANY = 1000
 FEW = 40
-POINT = 5.5
+POINT, LEAST_POINT, CROWDED_POINT = 8.0, 4.0, 2.7
 # Okabe and Ito's colours, for every eye, with a brown and a grey; the dark ones are for bounds.
 COLOURS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7"),
@@ -122,9 +122,9 @@ def _put(axes: Axes, series: Sequence[Drawn]) -> list[Line2D]:
 
 
 def _handle(series: Drawn, look: Mapping[str, Any]) -> Line2D:
-    """What the legend shows: points as they are drawn when they are few, so that they are seen."""
+    """What the legend shows: points of one size, so that those of crowded series are seen."""
     label = textwrap.fill(style.plain(series.label), LONGEST_LABEL)
-    legible = {"markersize": POINT, "alpha": None} if series.kind == "points" else {}
+    legible = {"markersize": 6.0, "alpha": None} if series.kind == "points" else {}
     return Line2D([], [], label=label, **{**look, **legible})
 
 
@@ -143,11 +143,13 @@ def _bound_look(bound: Drawn, number: int) -> dict[str, Any]:
 
 def _points_look(points: Drawn, number: int) -> dict[str, Any]:
     crowded = points.y.size > MANY
+    # Nested sizes: series that coincide can still be told apart.
+    size = max(LEAST_POINT, POINT - 1.3 * number)
     return {
         "ls": "none",
         "marker": MARKERS[number % len(MARKERS)],
         "zorder": 4,
-        "markersize": POINT / 2 if crowded else POINT,
+        "markersize": CROWDED_POINT if crowded else size,
         "markeredgewidth": 0.0,
         "alpha": 0.45 if crowded else 0.9,
     }

@@ -53,6 +53,18 @@ def test_each_kind_has_its_look():
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("depth", "loss")
 
 
+def test_points_that_coincide_can_be_told_apart():
+    first, second, curve = lines(
+        drawn(Series("a", X, X, "points"), Series("b", X, X, "points"), Series("c", X, X))
+    )
+    assert first.get_markersize() > second.get_markersize() > 3
+    assert first.get_marker() != second.get_marker()
+    assert second.get_zorder() > curve.get_zorder()
+    crowd = np.arange(5000)
+    (crowded,) = lines(drawn(Series("a", crowd, crowd, "points")))
+    assert crowded.get_markersize() < second.get_markersize()
+
+
 @pytest.mark.parametrize("count", [len(COLOURS), len(COLOURS) + 1, 30])
 def test_many_series_have_a_colour_each_and_a_legend_outside_the_panel(count):
     picture = drawn(*(Series(f"H = {h}", X, X * h) for h in range(count)))
