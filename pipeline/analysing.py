@@ -1,20 +1,35 @@
-"""Analyse a stored scan: its statistics, and where training on from its minimum leads."""
+"""Analyse a stored scan: statistics, local minima, and where training on from the least leads."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from pipeline.analysis import statistics
+from pipeline.analysis import analysed
 from pipeline.descent import Descent, descend
 from pipeline.locking import locked
 from pipeline.manifest import StoredScan, read_stored
 from pipeline.reading import open_scan
 from pipeline.rebuilding import rebuilt
+from pipeline.refining import MOST_NUMBERS, refined
 from pipeline.store import consolidate
-from schemas.layout import ANALYSIS_GROUP, DESCENT, DESCENT_GROUP, REPLICATE
+from schemas.errors import InputError
+from schemas.layout import (
+    AFFINE,
+    ANALYSIS_GROUP,
+    BASIN,
+    DESCENT,
+    DESCENT_GROUP,
+    MINIMA_GROUP,
+    MINIMUM,
+    REPLICATE,
+    SECTION_GROUP,
+)
+from tasks.landscape import Landscape
 from tasks.registry import Progress, silent
 
 _REFERENCE_MINIMUM = "global_minimum"
@@ -23,8 +38,9 @@ _REFERENCE_MINIMUM = "global_minimum"
 def analyse(store: str | Path, *, display: Progress = silent) -> xr.Dataset:
     """Compute the statistics of a scan, store them as its group `analysis`, and return them.
 
-    Where the task knows the global minimum, every parameter is trained on from the scan's argmin,
-    once, and the outcome is stored as the group `descent`.
+    The local minima of its surfaces are stored as the group `minima`, refined where the landscape
+    can be built again at little cost. Where the task knows the global minimum, every parameter is
+    trained on from the scan's argmin, once, and the outcome is stored as the group `descent`.
 
     Raises:
         StoreError: there is no scan, or another run is writing to it.
@@ -33,14 +49,54 @@ def analyse(store: str | Path, *, display: Progress = silent) -> xr.Dataset:
     stored = read_stored(path)
     with locked(path):
         tree = open_scan(path)
-        result = statistics(tree.to_dataset(), stored.reference).load()
+        found = analysed(tree.to_dataset(), stored.reference)
+        result = found.statistics.load()
         _write(result, path, ANALYSIS_GROUP)
+        landscapes: list[Landscape] = []
         if DESCENT_GROUP not in tree.children and _can_descend(stored, result):
-            descents = _descents(path, stored, result, display)
+            landscapes = rebuilt(path, stored, display)
+            descents = _descents(landscapes, stored, result, display)
             if descents:
                 _write(_descent_dataset(descents), path, DESCENT_GROUP)
+        if found.minima is not None:
+            table = _refined(found.minima, path, stored, tree, landscapes, display)
+            _write_minima(table, path, stored)
         consolidate(path)
     return result
+
+
+def _refined(
+    table: xr.Dataset,
+    path: Path,
+    stored: StoredScan,
+    tree: xr.DataTree,
+    landscapes: list[Landscape],
+    display: Progress,
+) -> xr.Dataset:
+    """The table with its minima refined, if it has any, and why not where they are not."""
+    if not table.sizes[MINIMUM]:
+        return table
+    if tree.attrs["section"] != AFFINE:
+        return table.assign_attrs(refinement="none: a path may have bends")
+    if _moved_numbers(tree) > MOST_NUMBERS:
+        return table.assign_attrs(refinement=f"none: more than {MOST_NUMBERS:,} numbers are moved")
+    try:
+        landscapes = landscapes or rebuilt(path, stored, display)
+    except InputError as error:
+        # A store can be analysed where the files that it was made of are not at hand.
+        return table.assign_attrs(refinement=f"none: {error}")
+    if not landscapes:
+        return table.assign_attrs(refinement="none: the model was given in memory")
+    axes = [np.asarray(tree[name].values, dtype=np.float64) for name in stored.spec.axes]
+    return refined(table, landscapes, axes)
+
+
+def _moved_numbers(tree: xr.DataTree) -> int:
+    """How many numbers the directions of a module's section have, 0 of a closed form."""
+    if SECTION_GROUP not in tree.children:
+        return 0
+    shapes = tree[SECTION_GROUP].to_dataset()["shape"].values.ravel()
+    return sum(math.prod(json.loads(str(shape))) for shape in shapes)
 
 
 def _can_descend(stored: StoredScan, result: xr.Dataset) -> bool:
@@ -49,9 +105,8 @@ def _can_descend(stored: StoredScan, result: xr.Dataset) -> bool:
 
 
 def _descents(
-    path: Path, stored: StoredScan, result: xr.Dataset, display: Progress
+    landscapes: list[Landscape], stored: StoredScan, result: xr.Dataset, display: Progress
 ) -> list[Descent]:
-    landscapes = rebuilt(path, stored, display)
     split = stored.spec.splits[0]
     starts = result["argmin"].sel(split=split)
     if REPLICATE not in starts.dims:
@@ -74,6 +129,14 @@ def _descent_dataset(descents: list[Descent]) -> xr.Dataset:
     }
     dataset = xr.Dataset(columns)
     return dataset if len(descents) > 1 else dataset.isel({REPLICATE: 0})
+
+
+def _write_minima(table: xr.Dataset, path: Path, stored: StoredScan) -> None:
+    if BASIN in table:
+        chunks = stored.contents.grid.chunks
+        leading = (1,) * (table[BASIN].ndim - len(chunks))
+        table[BASIN].encoding["chunks"] = (*leading, *chunks)
+    _write(table, path, MINIMA_GROUP)
 
 
 def _write(dataset: xr.Dataset, path: Path, group: str) -> None:
