@@ -116,3 +116,14 @@ def diabetes() -> dict[str, tuple[Tensor, Tensor]]:
         "train": (inputs[~held_out], targets[~held_out]),
         "test": (inputs[held_out], targets[held_out]),
     }
+
+
+def exclusive_or(width: int = 2) -> nn.Module:
+    """Two inputs → one, through `width` hidden units."""
+    return nn.Sequential(nn.Linear(2, width), nn.Tanh(), nn.Linear(width, 1)).eval()
+
+
+def truth_table() -> dict[str, tuple[Tensor, Tensor]]:
+    """The four cases of exclusive or, −1 and 1 for false and true."""
+    inputs = torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    return {"train": (inputs, -inputs.prod(dim=1, keepdim=True))}

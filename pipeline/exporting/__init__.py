@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.exporting.selection import Selection, select
 from schemas.errors import SpecError, listing, suggestion
+from schemas.layout import STARTS
 
 
 @dataclass(frozen=True)
@@ -20,19 +21,21 @@ class Format:
         check: refuses a selection that the format cannot hold.
         write: writes the selection to a path; returns the files.
         ending: what the store's name gets in place of `.zarr`.
+        of_grid: whether it shows a grid, which a multi-start scan does not have.
     """
 
     check: str
     write: str
     ending: str
+    of_grid: bool = False
 
 
 FORMATS: Mapping[str, Format] = {
-    "vti": Format("paraview:check_image", "paraview:write_image", ".vti"),
-    "vtr": Format("paraview:check_rectilinear", "paraview:write_rectilinear", ".vtr"),
-    "vtp": Format("surfaces:check", "surfaces:write", ".vtp"),
+    "vti": Format("paraview:check_image", "paraview:write_image", ".vti", of_grid=True),
+    "vtr": Format("paraview:check_rectilinear", "paraview:write_rectilinear", ".vtr", of_grid=True),
+    "vtp": Format("surfaces:check", "surfaces:write", ".vtp", of_grid=True),
     "csv": Format("table:check", "table:write", ".csv"),
-    "html": Format("pictures:check", "pictures:write_page", ".html"),
+    "html": Format("pictures:check", "pictures:write_page", ".html", of_grid=True),
     "png": Format("pictures:check", "pictures:write_figures", ".figures"),
     "safetensors": Format("directions:check", "directions:write", ".safetensors"),
 }
@@ -82,6 +85,9 @@ def export(
     * `png`: the report's figures, in a folder.
     * `safetensors`: the origin and the directions, by parameter, to be used again.
 
+    A multi-start scan can be written as csv, a row for each start, as png, and its origin as
+    safetensors.
+
     Points that are not computed are NaN, `computed` = 0 (VTK), empty (CSV) or gaps.
 
     Args:
@@ -103,6 +109,10 @@ def export(
     targets = {name: _target(path, name, out, alone=len(names) == 1) for name in names}
     selection = select(path, replicate=replicate, at=at)
     for name in names:
+        if FORMATS[name].of_grid and selection.root.attrs.get("section") == STARTS:
+            raise SpecError(
+                f"format: {name} shows a grid, and the scan is of starts; expected csv or png"
+            )
         check: Callable[[Selection], None] = _function(FORMATS[name].check)
         check(selection)
     files: list[Path] = []

@@ -32,16 +32,17 @@ def check(selection: Selection) -> None:
 def write(selection: Selection, path: Path) -> list[Path]:
     """Write `origin.<parameter>` and `<axis>.<parameter>`, float64, of the first replicate.
 
+    Of a multi-start scan there is the origin alone.
+
     A direction of the task `model` takes one of them from there:
     `{kind: file, file: {file: PATH, key: AXIS}}`. Parameters that do not move are left out.
     """
     section = selection.tree[SECTION_GROUP].to_dataset()
     if REPLICATE in section.dims:
         section = section.isel({REPLICATE: 0})
-    row_dimension = section["direction"].dims[0]
     tensors = dict(_named(section, ORIGIN, section[ORIGIN]))
-    for row in section["direction"]:
-        axis = str(row[row_dimension].item())
+    for row in section.get("direction", ()):
+        axis = str(row[section["direction"].dims[0]].item())
         for name, tensor in _named(section, axis, row):
             if tensor.any():
                 tensors[name] = tensor

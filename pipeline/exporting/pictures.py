@@ -12,15 +12,16 @@ from plotly.offline import get_plotlyjs
 from pipeline.exporting.curves import curves
 from pipeline.exporting.files import whole
 from pipeline.exporting.selection import Selection
-from pipeline.report import summary
+from pipeline.report import figures_starts, summary
 from pipeline.report.page import Explorer, explorer, pictures, save, script_data
+from pipeline.report.starts import is_multi_start, look_at_starts
 from pipeline.report.view import View, look
 from schemas.errors import SpecError
 
 
 def check(selection: Selection) -> None:
     """SpecError when all axes are held: a point is no picture."""
-    if not selection.free:
+    if not selection.free and not is_multi_start(selection.tree):
         raise SpecError(
             "format: the selection is a single point, which cannot be drawn; use format csv"
         )
@@ -28,7 +29,9 @@ def check(selection: Selection) -> None:
 
 def write_figures(selection: Selection, path: Path) -> list[Path]:
     """Write the report's figures as PNG into a folder."""
-    drawn = pictures(look(selection.tree))
+    tree = selection.tree
+    starts = is_multi_start(tree)
+    drawn = figures_starts.figures(look_at_starts(tree)) if starts else pictures(look(tree))
     written = []
     for picture in drawn:
         written.append(path / f"{picture.name}.png")
@@ -60,7 +63,7 @@ def write_page(selection: Selection, path: Path) -> list[Path]:
         css=Markup(_text("pipeline.report", "style.css")),  # noqa: S704
         title=str(selection.root.attrs["title"]),
         lead=summary.lead(view),
-        notices=summary.notices(selection.tree, view),
+        notices=[*summary.missing(selection.tree), *summary.reductions(view)],
         explorer=shown,
     )
     with whole(path) as partial:

@@ -20,12 +20,14 @@ from pipeline.report import (
     figures_1d,
     figures_2d,
     figures_nd,
+    figures_starts,
     interactive,
     sections,
     summary,
 )
 from pipeline.report.figure_runs import the_runs
 from pipeline.report.figures_nd import TARGET_ALONE
+from pipeline.report.starts import is_multi_start, look_at_starts
 from pipeline.report.style import Picture, number, sentences
 from pipeline.report.summary import Row
 from pipeline.report.transfer import transfer
@@ -89,33 +91,63 @@ def write_report(
     task's claims come first.
     """
     out.mkdir(parents=True, exist_ok=True)
-    view = look(scan)
-    shown = [save(picture, out) for picture in pictures(view)]
+    found = _of_starts(scan) if is_multi_start(scan) else _of_grid(scan)
+    shown = [save(picture, out) for picture in found.pictures]
     attrs = scan.attrs
     page = render(
         "page.html",
         title=title,
-        lead=summary.lead(view),
-        notices=summary.notices(scan, view),
+        lead=found.lead,
+        notices=[*summary.missing(scan), *found.notices],
         verdicts=[verdict_line(verdict) for verdict in verdicts],
-        cards=summary.cards(scan, view.reference),
+        cards=summary.cards(scan, found.reference),
         first=shown[:1],
         rest=shown[1:],
-        explorer=explorer(view),
-        tables=[
-            *summary.tables(rows),
-            *summary.descent(scan),
-            *sections.runs(view),
-            *sections.directions(scan),
-        ],
+        explorer=found.explorer,
+        tables=[*summary.tables(rows), *summary.descent(scan), *found.tables],
         identity=[("store", store), *summary.identity(attrs)],
         ledger=summary.ledger(scan),
         section=sections.described(scan),
         **{name: summary.parsed(attrs, name) for name in ("facts", "reference", "versions")},
         spec=summary.spec_yaml(attrs),
-        snippet=summary.snippet(view, store),
+        snippet=summary.snippet(found.reference, store),
     )
     return Report(write_page(page, out), tuple(shown))
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a page has of the points of a scan."""
+
+    lead: str
+    reference: str
+    pictures: list[Picture]
+    notices: list[str]
+    tables: list[summary.Table]
+    explorer: Explorer | None = None
+
+
+def _of_grid(scan: xr.DataTree) -> _Content:
+    view = look(scan)
+    return _Content(
+        lead=summary.lead(view),
+        reference=view.reference,
+        pictures=pictures(view),
+        notices=summary.reductions(view),
+        tables=[*sections.runs(view), *sections.directions(scan)],
+        explorer=explorer(view),
+    )
+
+
+def _of_starts(scan: xr.DataTree) -> _Content:
+    view = look_at_starts(scan)
+    return _Content(
+        lead=summary.lead_of_starts(view),
+        reference=view.splits[0].name,
+        pictures=figures_starts.figures(view),
+        notices=[],
+        tables=[],
+    )
 
 
 def verdict_line(verdict: Verdict) -> dict[str, object]:

@@ -11,6 +11,7 @@ import numpy as np
 import xarray as xr
 import yaml
 
+from pipeline.report.starts import StartsView
 from pipeline.report.style import listed, number
 from pipeline.report.view import View
 from schemas.layout import (
@@ -18,6 +19,7 @@ from schemas.layout import (
     ANALYSIS_GROUP,
     DESCENT,
     DESCENT_GROUP,
+    ENDS,
     LEDGER_GROUP,
     REPLICATE,
     SURFACE,
@@ -40,6 +42,11 @@ HEADLINES = {
     "shape_minima": "Local minima",
     "basin_fraction": "Basin of the origin",
     "barrier": "Barrier along the path",
+    "ends_global_fraction": "End at the global minimum",
+    "ends_loss_min": "Least end",
+    "ends_losses": "Different ends",
+    "ends_saddle": "Saddles",
+    "ends_not_converged": "Not converged",
 }
 
 
@@ -96,7 +103,7 @@ def _entries(values: xr.DataArray, reference: str) -> Pairs:
 
 
 def _card_note(name: str, analysis: xr.Dataset) -> str:
-    words = {**ANALYSIS, **SURFACE}[name].long_name
+    words = {**ANALYSIS, **SURFACE, **ENDS}[name].long_name
     count = analysis.sizes[REPLICATE] if REPLICATE in analysis[name].dims else 1
     return f"{words}, mean of {count} replicates" if count > 1 else words
 
@@ -166,24 +173,36 @@ def lead(view: View) -> str:
     )
 
 
-def notices(scan: xr.DataTree, view: View) -> list[str]:
-    """What the reader must know before looking: shards that are missing, points left out."""
-    said = []
+def lead_of_starts(view: StartsView) -> str:
+    """One line that says what was scanned, of a multi-start scan."""
+    count = f", {view.replicates} replicates" if view.replicates > 1 else ""
+    descents = f", and descents from each ({view.method})" if view.method else ""
+    splits = listed([split.name for split in view.splits])
+    return f"{view.starts:,} seeded random starts{descents}, measured on {splits}{count}."
+
+
+def missing(scan: xr.DataTree) -> list[str]:
+    """What the reader must know of shards that are not there."""
     counts = _shard_counts(scan)
-    missing = {name: count for name, count in counts.items() if name != "done" and count}
-    if missing:
-        words = listed([f"{count:,} {name}" for name, count in missing.items()])
-        said.append(
-            f"This scan is not complete: of {sum(counts.values()):,} shards {words}. "
-            "What they would hold is grey, or a gap."
-        )
-    if view.reduced and len(view.axes) < 3:
-        drawn = " × ".join(f"{view.thin.sizes[axis]:,}" for axis in view.axes)
-        said.append(
-            f"Figures are reduced to {drawn} points by taking every so many; the ends and the "
-            "minima are kept. The tables are of the whole grid."
-        )
-    return said
+    lacking = {name: count for name, count in counts.items() if name != "done" and count}
+    if not lacking:
+        return []
+    words = listed([f"{count:,} {name}" for name, count in lacking.items()])
+    return [
+        f"This scan is not complete: of {sum(counts.values()):,} shards {words}. "
+        "What they would hold is grey, or a gap."
+    ]
+
+
+def reductions(view: View) -> list[str]:
+    """What the reader must know of points that are left out."""
+    if not view.reduced or len(view.axes) > 2:
+        return []
+    drawn = " × ".join(f"{view.thin.sizes[axis]:,}" for axis in view.axes)
+    return [
+        f"Figures are reduced to {drawn} points by taking every so many; the ends and the "
+        "minima are kept. The tables are of the whole grid."
+    ]
 
 
 def ledger(scan: xr.DataTree) -> Pairs:
@@ -236,13 +255,13 @@ def spec_yaml(attrs: Mapping[Hashable, Any]) -> str:
     return yaml.safe_dump(content, sort_keys=False, allow_unicode=True) if content else ""
 
 
-def snippet(view: View, store: str) -> str:
+def snippet(split: str, store: str) -> str:
     """Five lines that open the store."""
     return "\n".join(
         [
             "import xarray as xr",
             f"scan = xr.open_zarr({store!r})",
-            f"loss = scan['loss'].sel(split={view.reference!r})  # lazy",
+            f"loss = scan['loss'].sel(split={split!r})  # lazy",
             f"analysis = xr.open_zarr({store!r}, group={ANALYSIS_GROUP!r})",
             "print(scan, loss.min().compute(), analysis)",
         ]
