@@ -140,8 +140,8 @@ def determinant_margin(scans: Sequence[str], figure: str) -> Claim:
     )
 
 
-def critical_in_ball(scans: Sequence[str]) -> Claim:
-    """Theorem 2.2, on the critical points at which Newton's method ends."""
+def critical_in_ball(scans: Sequence[str], figure: str) -> Claim:
+    """Theorem 2.2, on the critical points at which descents end."""
 
     def met(trees: Trees) -> bool:
         started = [measures.values_of(trees[scan], LARGEST_NORM) for scan in scans]
@@ -151,12 +151,12 @@ def critical_in_ball(scans: Sequence[str]) -> Claim:
     return Claim(
         name="critical-points-in-ball-are-global",
         statement=f"critical points with max ‖A_i‖ ≤ {measures.INSIDE} are global minima: greatest "
-        "f − C of those at which Newton's method ends",
+        "f − C of those at which descents end",
         source=THEOREM2,
         statistic=measures.greatest_excess(scans, lambda ends: ends.inside),
         threshold=GLOBAL,
         sense="at most",
-        figure="ends",
+        figure=figure,
         hypothesis=Hypothesis(
             f"all starts have max ‖A_i‖ < 1, and {LEAST_INSIDE} or more of the critical points "
             f"have max ‖A_i‖ ≤ {measures.INSIDE}",

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from schemas.layout import END_PARAMETERS
 from schemas.scan import ScanSpec
 from schemas.study import Claim, Hypothesis, Outcome
 from tasks.linear import residual_measures as measures
-from tasks.linear.residual_claims import PAPER, as_control
+from tasks.linear.residual_claims import PAPER, as_control, critical_in_ball
 from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 
@@ -107,9 +108,17 @@ def corrected_inequality(scans: Sequence[str], figure: str) -> Claim:
 
 
 def claims_on(spec: ScanSpec) -> tuple[Claim, ...]:
-    """What one scan of the task decides: the corrected inequality, where gradients are measured."""
-    measured = EXCESS in spec.splits and "gradient_norm" in spec.metrics
-    return (corrected_inequality(["scan"], "scan"),) if measured else ()
+    """What one scan of the task decides on the split `excess`.
+
+    The corrected inequality, where gradients are measured; Theorem 2.2, where descents kept the
+    parameters at which they end.
+    """
+    found: list[Claim] = []
+    if EXCESS in spec.splits and "gradient_norm" in spec.metrics:
+        found.append(corrected_inequality(["scan"], "scan"))
+    if EXCESS in spec.splits and END_PARAMETERS in spec.measured:
+        found.append(critical_in_ball(["scan"], "scan"))
+    return tuple(found)
 
 
 def _in_ball(scans: Sequence[str]) -> Hypothesis:

@@ -120,7 +120,7 @@ def _claims(series: list[list[str]], starts: list[str], balls: list[str]) -> lis
         *claims.construction(series),
         claims.minimum_in_ball(starts, "ends"),
         claims.determinant_margin(negative[1], "ball-negative"),
-        claims.critical_in_ball(starts),
+        claims.critical_in_ball(starts, "ends"),
         *claims.boundary("boundary"),
         *inequality.printed(),
         *inequality.corrected(balls, "line"),

@@ -31,6 +31,10 @@ def pattern(**changes):
     return {**PATTERN, "parameters": {**PATTERN["parameters"], **changes}}
 
 
+def residual(**parameters):
+    return {"task": "linear-residual", "parameters": parameters, "splits": ["population"]}
+
+
 # What a user has beside the spec.
 NETS = """
 import torch
@@ -344,6 +348,27 @@ SPECS = {
     ),
     "pattern: unknown data": (pattern(data="digit"), r"data: got 'digit'.*did you mean 'digits'"),
     "pattern: unknown loss": (pattern(loss="mes"), r"loss: got 'mes'.*did you mean 'mse'"),
+    "residual: unknown origin": (residual(origin="edge"), r"origin: got 'edge'; expected one of"),
+    "residual: no such construction": (
+        residual(origin="construction", target={"kind": "given", "rows": [[1, 0], [0, -1]]}),
+        r"parameters\.origin: construction needs .* positive determinant, got -1; use another",
+    ),
+    "residual: wrong matrix": (
+        residual(target={"kind": "given", "rows": [[1, 0]]}),
+        r"target\.rows: got 1 rows of \[2\] numbers; expected 2 rows of 2",
+    ),
+    "residual: no covariance": (
+        residual(covariance={"kind": "given", "rows": [[1, 2], [2, 1]]}),
+        r"covariance\.rows: the least eigenvalue is -1; expected a positive definite",
+    ),
+    "residual: two axes for one direction": (
+        residual(directions="identity"),
+        r"axes: got 2; directions: identity needs 1",
+    ),
+    "residual: no such split": (
+        {**residual(), "splits": ["train"]},
+        r"splits: got 'train'; expected some of population, excess",
+    ),
 }
 
 FILES = {

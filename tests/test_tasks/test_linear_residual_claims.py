@@ -175,7 +175,7 @@ OUTCOMES = [GLOBAL] * 30 + [SADDLE, SADDLE, LOST]
 
 
 def test_critical_points_in_the_ball_are_judged_and_no_others():
-    claim = claims.critical_in_ball(["s"])
+    claim = claims.critical_in_ball(["s"], "s")
     verdict = judged(claim, s=ends(*USUAL, OUTCOMES))
     assert (verdict.verdict, verdict.value) == (HOLDS, 1e-22)
     norms, excess = USUAL
@@ -304,9 +304,12 @@ def test_the_study_judges_every_theorem_and_breaks_each(quick):
     assert len(seeds) == 1
 
 
-def test_a_single_scan_has_the_inequality_where_gradients_are_measured():
+def test_a_single_scan_is_judged_by_what_it_measured():
     raw = {"task": "linear-residual", "starts": {"num": 4}, "splits": ["excess"]}
     assert inequality.claims_on(parse_spec(raw)) == ()
     spec = parse_spec({**raw, "metrics": ["loss", "gradient_norm"]})
     (claim,) = inequality.claims_on(spec)
     assert judged(claim, scan=ball()).as_expected
+    spec = parse_spec({**raw, "descent": {"method": "newton", "keep_parameters": True}})
+    (claim,) = inequality.claims_on(spec)
+    assert judged(claim, scan=ends(*USUAL, OUTCOMES)).as_expected
