@@ -44,6 +44,8 @@ def scan(
     directions: DirectionsLike | None = None,
     path: Weights | Mapping[str, Any] | None = None,
     axes: Mapping[str, AxisLike] | None = None,
+    starts: int | Mapping[str, Any] | None = None,
+    descent: str | Mapping[str, Any] | None = None,
     metrics: Sequence[str] = ("loss",),
     origin: Mapping[str, Tensor] | None = None,
     output: str | int | None = None,
@@ -57,7 +59,7 @@ def scan(
     seed: int = 0,
     display: Progress | None = None,
 ) -> xr.Dataset:
-    """Scan the loss of a module over a section through its parameters.
+    """Scan the loss of a module over a section through its parameters, or at random starts.
 
     Wherever a checkpoint is meant, give a module, a state dict or the path of a file.
 
@@ -78,6 +80,12 @@ def scan(
         axes: name → (start, stop, number), a one-dimensional array of coordinates, or
             `{"rise": r, "num": n}`, as far as the loss rises r-fold; by default alpha and beta
             from −1 to 1 with 51 points each, and t from 0 to 1 with 101 along a path.
+        starts: how many seeded random points to take in the space of all parameters, instead of
+            directions and axes, or a mapping with `num`, `distribution` and `scale`; by default the
+            module is initialised anew for each.
+        descent: how to descend over all parameters from every point, on each split: `lbfgs`, `gd`,
+            `lm` (of a sum of squares) or `newton` (to a critical point of any kind), or a mapping
+            with `method`, `tolerance`, `max_iterations` and `keep_parameters`.
         metrics: what to measure; `schemas.layout.METRICS` says what there is.
         origin: parameters at the origin of the section; by default the module's own.
         output: the output that counts, where the model gives several: its name or number.
@@ -94,15 +102,15 @@ def scan(
         display: is told of progress; by default a bar in a terminal or a notebook.
 
     Returns:
-        A dataset with `loss(split, *axes)`, the other metrics and the coordinates, loaded unless
-        a store is given.
+        A dataset with `loss(split, *axes)`, or `loss(split, start)`, the other metrics, those of
+        the descents and the coordinates, loaded unless a store is given.
 
     Raises:
         SpecError: an argument is wrong.
         StoreMismatch: the store holds another scan.
         ScanIncomplete: some points could not be evaluated.
     """
-    named = (_AXES if path is None else _PATH_AXES) if axes is None else axes
+    named = _named(axes, starts, path)
     splits = _splits(data)
     section = {
         "path": path,
@@ -119,7 +127,7 @@ def scan(
             loss=loss,
             directions=directions,
             origin=origin,
-            z=len(named),
+            z=None if starts is not None else len(named),
             seed=seed,
             section=section,
             cache=cache,
@@ -130,6 +138,8 @@ def scan(
                 "task": "given-model",
                 "parameters": {"landscape": landscape_hash(landscape)},
                 "axes": {name: _axis(name, axis) for name, axis in named.items()},
+                "starts": {"num": starts} if isinstance(starts, int) else starts,
+                "descent": {"method": descent} if isinstance(descent, str) else descent,
                 "splits": tuple(splits),
                 "metrics": tuple(metrics),
                 "seed": seed,
@@ -167,6 +177,17 @@ def _failed(ledger: Ledger, counts: Counts) -> ScanIncomplete:
 def _dataset(location: Location) -> xr.Dataset:
     dataset: xr.Dataset = xr.open_zarr(zarr_target(location), chunks={})
     return dataset
+
+
+def _named(
+    axes: Mapping[str, AxisLike] | None, starts: object, path: object
+) -> Mapping[str, AxisLike]:
+    """The axes that are given, or those by default; none with starts."""
+    if axes is None:
+        return {} if starts is not None else _AXES if path is None else _PATH_AXES
+    if starts is not None:
+        raise SpecError("axes: are given beside starts; give one of them")
+    return axes
 
 
 def _splits(data: object) -> Mapping[str, object]:
