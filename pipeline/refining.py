@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import xarray as xr
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from pipeline.engine.descents.functions import Function, over_section
 from pipeline.engine.descents.trust_region import CONVERGED, ROUNDING, Box, trust_region
@@ -141,15 +141,32 @@ def affordable(landscape: Landscape, split: str, z: int) -> int:
     objective = landscape.objective
     if not isinstance(objective, EmpiricalRisk):
         return MOST
-    module, data = copy.deepcopy(objective.module).double().eval(), objective.splits[split]
-    inputs = data.inputs[:1]
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        module(inputs.double() if inputs.is_floating_point() else inputs.clone())
-    # Of some operations, such as recurrent layers, nothing is counted.
-    numbers = sum(parameter.numel() for parameter in module.parameters())
-    a_pass = len(data) * max(counter.get_total_flops() // 2, numbers)
+    data = objective.splits[split]
+    a_pass = len(data) * _multiplications(objective.module, data.inputs[:1])
     per_minimum = a_pass * (_PASSES + _PASSES_PER_AXIS * z) * _USUAL_ITERATIONS
-    return min(MOST_OF_RISK, MOST_OPERATIONS // int(per_minimum))
+    return min(MOST_OF_RISK, MOST_OPERATIONS // per_minimum)
+
+
+def _multiplications(module: nn.Module, sample: Tensor) -> int:
+    """About how many a module needs for a sample: each weight once for each place it is used at.
+
+    A layer's weight (k, …) is used at as many places as the layer has outputs, by k; every
+    parameter at one at least.
+    """
+    module = copy.deepcopy(module).double().eval()
+    counts = [sum(parameter.numel() for parameter in module.parameters())]
+
+    def count(layer: nn.Module, _: object, output: object) -> None:
+        weight = getattr(layer, "weight", None)
+        if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() > 1:
+            places = output.numel() // weight.shape[0]
+            counts.append(weight.numel() * max(0, places - 1))
+
+    for layer in module.modules():
+        layer.register_forward_hook(count)
+    with torch.no_grad():
+        module(sample.double() if sample.is_floating_point() else sample.clone())
+    return sum(counts)
 
 
 def _cells(start: Floats, axes: Sequence[Floats]) -> Floats:

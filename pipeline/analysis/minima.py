@@ -14,7 +14,7 @@ Shape legend: R = replicates, S = splits, z = axes, M = minima.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
@@ -108,6 +108,8 @@ def _of_replicate(
     frame: Frame, replicate: int, at: int | None, keep: bool, relative: float
 ) -> list[Minima | None]:
     blocks = _blocks(frame, replicate)
+    if len(blocks) == 1:  # it is read but once
+        blocks = [replace(blocks[0], loss=computed(blocks[0].loss)[0])]
     borders = _over(blocks, _borders)
     splits = range(len(frame.splits))
     whole = [joined([each[s] for each in borders]) for s in splits]
@@ -124,7 +126,7 @@ def _of_replicate(
 
 @dataclass(frozen=True)
 class _Block:
-    """A block of losses (S, m₁+4, …), lazy, with its coordinates (m_k+4,) and its place."""
+    """A block of losses (S, m₁+4, …), lazy or not, with its coordinates (m_k+4,) and its place."""
 
     loss: Any
     coordinates: tuple[Floats, ...]
