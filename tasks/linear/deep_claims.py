@@ -27,7 +27,7 @@ ENDS, FLATNESS, CURVATURE, CRITICAL = "ends", "flatness", "curvature", "critical
 
 EIGENVALUE = 1e-10
 VALUE = 1e-9
-ORDER = 1e-4
+ORDER = 1e-3
 _DISTINCT_DATA = (
     "linear, XXᵀ and XYᵀ of full rank, d_y ≤ d_x, eigenvalues of YXᵀ(XXᵀ)⁻¹XYᵀ distinct"
 )

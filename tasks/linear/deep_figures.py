@@ -110,7 +110,7 @@ def _rise(scans: Trees, name: str, label: str) -> list[Series]:
 
 def _greatest(scans: Trees, name: str, label: str) -> Series:
     t, greatest = measures.curvatures(scans, name)[0]
-    return Series(label, _plain(t), _plain(_drawn(greatest)), "line")
+    return Series(label, _plain(t), _plain(greatest), "line")
 
 
 def _criteria(scans: Trees, name: str, label: str) -> Series:

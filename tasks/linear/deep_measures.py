@@ -40,7 +40,7 @@ LEAST_OF_EACH = 0.02
 """Share of the ends that must be global, and share that must not, to compare two criteria."""
 FITTED = 0.01
 """The coordinate up to which the order of flatness is fitted."""
-GENERIC = 1e-3
+GENERIC = 1e-4
 """Least cosine of Y with the outputs along a line for it to count as generic."""
 RESOLVED = 1e-12
 """Greatest difference of the rise and the difference of losses, relative to ‖Y‖²."""
