@@ -65,7 +65,7 @@ def ends_tree(given, parameters=None, outcome=None, **changed):
 
 
 def line_tree(given, **changed):
-    """A scan along a line, with its derivatives at 0 by autograd."""
+    """A scan along a line, with its derivatives by autograd."""
     landscape, _ = build(given, 1, ("train", RISE))
     theta = landscape.section.parameters(torch.from_numpy(DISTANCES[:, None]))["theta"]
     functions = landscape.objective.functions
@@ -74,16 +74,18 @@ def line_tree(given, **changed):
     def loss(vector):
         return functions["train"](vector[None])[0]
 
-    gradient = torch.autograd.functional.jacobian(loss, theta[0])
-    spectrum = torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, theta[0]))
-    at_zero = np.zeros((2, len(DISTANCES)))
+    slopes = [torch.autograd.functional.jacobian(loss, at).norm() for at in theta]
+    spectra = [torch.linalg.eigvalsh(torch.autograd.functional.hessian(loss, at)) for at in theta]
+    least, greatest = torch.stack(spectra)[:, [0, -1]].T
+    twice = {"norm": torch.stack(slopes), "least": least, "greatest": greatest}
+    twice = {name: np.stack([values.numpy()] * 2) for name, values in twice.items()}
     dims = ("split", measures.AXIS_NAME)
     data = xr.Dataset(
         {
             "loss": (dims, losses),
-            "gradient_norm": (dims, at_zero + float(gradient.norm())),
-            "hessian_eigenvalue_min": (dims, at_zero + float(spectrum[0])),
-            "hessian_eigenvalue_max": (dims, at_zero + float(spectrum[-1])),
+            "gradient_norm": (dims, twice["norm"]),
+            "hessian_eigenvalue_min": (dims, twice["least"]),
+            "hessian_eigenvalue_max": (dims, twice["greatest"]),
         },
         coords={"split": ["train", RISE], measures.AXIS_NAME: DISTANCES},
     )
