@@ -25,7 +25,8 @@ _DECREASE, _CURVATURE = 1e-4, 0.9
 """The constants of the weak Wolfe conditions (Nocedal & Wright 2006, eq. 3.6)."""
 _ROUNDING = 64
 """Units in the last place of a loss that are taken for rounding."""
-_MOST_TRIALS = 50
+_MOST_TRIALS = 30
+_FLATTER = 0.5
 _MARGIN = 0.1
 _GROWTH = (2.0, 10.0)
 _KEPT = 0.75
@@ -41,8 +42,8 @@ def quasi_newton(
     Barzilai & Borwein (1988, IMA J. Numer. Anal. 8, 141–148). A step is accepted by the weak Wolfe
     conditions (Lewis & Overton 2013, Math. Program. 141, 135–163), or by the approximate ones where
     the loss no longer resolves a decrease (Hager & Zhang 2005, SIAM J. Optim. 16, 170–192, eq.
-    4.1). A descent ends, not converged, when the loss at its start is not finite, or when no step
-    along its negative gradient is accepted.
+    4.1). A descent ends, not converged, when the loss at its start is not finite, or when line
+    searches fail again and again without its coming lower or flatter between.
     """
     descents = _Descents(slopes, starts, tolerance, max_iterations, memory)
     while descents.under_way:
@@ -62,6 +63,7 @@ class _State:
         step: that is tried next; low and high bracket it, with the derivatives there.
         trials: of this line search.
         gamma: sᵀy/yᵀy of its last pair, 0 where it has none.
+        failed_loss, failed_norm: where a line search failed last, infinite before.
         ended: it is kept only until rows are taken out.
     """
 
@@ -81,6 +83,8 @@ class _State:
     high_slope: Tensor
     trials: Tensor
     gamma: Tensor
+    failed_loss: Tensor
+    failed_norm: Tensor
     ended: Tensor
 
     def keep(self, kept: Tensor) -> None:
@@ -115,6 +119,8 @@ class _Descents:
             high_slope=zero,
             trials=none,
             gamma=zero,
+            failed_loss=torch.full_like(loss, torch.inf),
+            failed_norm=torch.full_like(loss, torch.inf),
             ended=torch.zeros_like(rows, dtype=torch.bool),
         )
         self._memory = _Memory(memory)
@@ -140,10 +146,8 @@ class _Descents:
         down = finite & (enough | level)
         accepted = down & (along >= _CURVATURE * state.slope) & ~state.ended
         failed = self._narrow(down, torch.where(finite, along, torch.inf)) & ~accepted
-        anew = failed & (state.gamma > 0)
+        anew = self._forget(failed)
         self._move(accepted, shift, trial, loss, gradient)
-        state.gamma = torch.where(anew, 0.0, state.gamma)
-        self._memory.forget(anew)
         self._retire(failed & ~anew)
         self._begin((accepted | anew) & ~state.ended)
         self._compact()
@@ -167,6 +171,20 @@ class _Descents:
         state.trials = state.trials + 1
         closed = (inside <= state.low) | (inside >= state.high)
         return (state.trials >= _MOST_TRIALS) | (closed & state.high.isfinite())
+
+    def _forget(self, failed: Tensor) -> Tensor:
+        """Take the memory of rows whose search has failed (P,), and tell which may go on.
+
+        Those that had some, and have come lower or flatter since they failed before.
+        """
+        state = self._state
+        lower = state.loss < state.failed_loss - state.noise
+        anew = failed & (state.gamma > 0) & (lower | (state.norm < _FLATTER * state.failed_norm))
+        state.failed_loss = torch.where(anew, state.loss, state.failed_loss)
+        state.failed_norm = torch.where(anew, state.norm, state.failed_norm)
+        state.gamma = torch.where(anew, 0.0, state.gamma)
+        self._memory.forget(anew)
+        return anew
 
     def _move(
         self, accepted: Tensor, shift: Tensor, trial: Tensor, loss: Tensor, gradient: Tensor

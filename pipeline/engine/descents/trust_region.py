@@ -24,6 +24,8 @@ CONVERGED = 1e-6
 ROUNDING = 64 * torch.finfo(torch.float64).eps
 """Of the loss: changes along a direction, within a cell, that are taken for rounding."""
 
+# Points whose Hessians are held at once.
+_TOGETHER = 256
 _ITERATIONS = 60
 _FIRST_RADIUS = 0.5
 _GREATEST_RADIUS = 2.0
@@ -125,11 +127,16 @@ class _Regions:
     def _measured(self, u: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Losses (P,), and gradients (P, f) and Hessians (P, f, f) in cells."""
         theta, cell = self._theta(u, rows), self._cell[rows]
+        parts = [self._derivatives(block) for block in theta.split(_TOGETHER)]
+        loss, slope, bend = (torch.cat(part) for part in zip(*parts, strict=True))
+        return loss, slope * cell, bend * cell[:, :, None] * cell[:, None, :]
+
+    def _derivatives(self, theta: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Losses (P,), and gradients (P, f) and Hessians (P, f, f) in the variables themselves."""
         with torch.no_grad():
             loss = self._function.value(theta).double()
         slope, bend = gradient_and_hessian(self._function, theta)
-        bend = bend[:, self._free][:, :, self._free]
-        return loss, slope[:, self._free] * cell, bend * cell[:, :, None] * cell[:, None, :]
+        return loss, slope[:, self._free], bend[:, self._free][:, :, self._free]
 
     def _step(self, rows: Tensor, radius: Tensor) -> Tensor:
         """Newton's step (P, f), along each eigenvector downwards and no longer than the radius."""
