@@ -26,6 +26,7 @@ from pipeline.report import (
     summary,
 )
 from pipeline.report.figure_runs import the_runs
+from pipeline.report.figures_descents import descents
 from pipeline.report.figures_nd import TARGET_ALONE
 from pipeline.report.starts import is_multi_start, look_at_starts
 from pipeline.report.style import Picture, number, sentences
@@ -165,6 +166,7 @@ def pictures(view: View) -> list[Picture]:
     drawn = kinds.get(len(view.axes), figures_nd.figures)(view)
     if view.runs:
         drawn.insert(1, the_runs(view))
+    drawn += descents(view)
     return [*drawn, transfer(view)] if len(view.splits) > 1 else drawn
 
 

@@ -115,7 +115,15 @@ def look(scan: xr.DataTree) -> View:
     grid_axes = [str(dim) for dim in root["loss"].dims if dim not in (REPLICATE, SPLIT)]
     names = [
         name
-        for name in ("loss", "accuracy", TARGET, TARGET_LOSS, *_predictions(root))
+        for name in (
+            "loss",
+            "accuracy",
+            "end_loss",
+            "outcome",
+            TARGET,
+            TARGET_LOSS,
+            *_predictions(root),
+        )
         if name in root
     ]
     ascending = {axis: _ascending(root[axis].values) for axis in grid_axes}
