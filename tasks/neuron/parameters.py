@@ -117,7 +117,12 @@ class ReluNeuronParameters(Parameters):
         None, description="v, not zero; by default a seeded random unit vector."
     )
     samples: Annotated[int, Field(ge=1, le=10**7, strict=True)] = Field(
-        10_000, description="Seeded standard normal inputs of the split `sample`."
+        10_000, description="Seeded inputs of the split `sample`."
+    )
+    inputs: Literal["normal", "signs"] = Field(
+        "normal",
+        description="Distribution of that sample's inputs: standard normal, or ±1 with equal "
+        "chances; that of the split `population` is normal.",
     )
     section: Literal["weights", "plane"] = Field(
         "weights",

@@ -126,9 +126,8 @@ def build_relu_neuron(parameters: ReluNeuronParameters, context: BuildContext) -
     """
     d = _dimensions(parameters, context)
     teacher = _teacher(parameters, d, context.seed)
-    inputs = generator(context.seed, _SAMPLES).standard_normal((parameters.samples, d))
     learned = torch.from_numpy(teacher)
-    rows = torch.from_numpy(inputs)
+    rows = torch.from_numpy(_inputs(parameters, d, context.seed))
     sample = SampleLoss(rows, torch.relu(products(rows, learned[None])))
     return Landscape(
         ClosedForm(
@@ -136,8 +135,20 @@ def build_relu_neuron(parameters: ReluNeuronParameters, context: BuildContext) -
         ),
         _section(parameters, teacher, context),
         reference={"global_minimum": 0.0},
-        facts={"teacher": teacher.tolist(), "samples": parameters.samples, "inputs": d},
+        facts={
+            "teacher": teacher.tolist(),
+            "samples": parameters.samples,
+            "distribution": parameters.inputs,
+        },
     )
+
+
+def _inputs(parameters: ReluNeuronParameters, d: int, seed: int) -> Floats:
+    """The sample's inputs (N, d)."""
+    random, shape = generator(seed, _SAMPLES), (parameters.samples, d)
+    if parameters.inputs == "signs":
+        return random.choice([-1.0, 1.0], shape)
+    return random.standard_normal(shape)
 
 
 def _dimensions(parameters: ReluNeuronParameters, context: BuildContext) -> int:
