@@ -60,6 +60,7 @@ TASKS = {
             source="Kawaguchi 2016, arXiv:1605.07110",
             parameters="tasks.linear.deep_parameters:DeepLinearParameters",
             build="tasks.linear.deep:build_deep_linear",
+            claims="tasks.linear.deep_scan_claims:claims_on",
         ),
         Task(
             name="single-neuron",
@@ -110,6 +111,12 @@ STUDIES = {
             summary="Linear residual networks have no bad critical point in the unit ball; their "
             "gradient inequality, printed and corrected.",
             module="tasks.linear.residual_study:residual_study",
+        ),
+        StudyEntry(
+            name="single-neuron",
+            summary="One neuron can have exponentially many local minima; with its matching loss, "
+            "a teacher, or normal inputs and a ReLU it has no bad one.",
+            module="tasks.neuron.study:single_neuron_study",
         ),
     )
 }

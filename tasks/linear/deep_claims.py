@@ -35,9 +35,12 @@ DISTINCT = 1e-6
 """Least difference of two eigenvalues, relative to the greatest, to count as distinct."""
 
 
-def no_spurious_minima(name: str, words: str, *scans: str, deficient: bool = False) -> Claim:
-    """All descents end at the global value, though no layer is a bottleneck."""
-    data = "some data rank-deficient" if deficient else "the data of full rank"
+def no_spurious_minima(name: str, words: str, *scans: str, deficient: bool | None = False) -> Claim:
+    """All descents end at the global value where no layer is a bottleneck.
+
+    The data must be rank-deficient, of full rank, or, if None, may be either.
+    """
+    data = {True: ", the data rank-deficient", False: ", the data of full rank", None: ""}
 
     def fits(facts: Facts) -> bool:
         return _linear(facts) and _wide(facts) and _full_rank(facts) is not deficient
@@ -52,7 +55,7 @@ def no_spurious_minima(name: str, words: str, *scans: str, deficient: bool = Fal
         sense="at least",
         figure=ENDS,
         hypothesis=Hypothesis(
-            f"linear, no hidden layer narrower than both input and output, {data}",
+            f"linear, no hidden layer narrower than both input and output{data[deficient]}",
             measures.every(scans, fits),
         ),
     )

@@ -35,6 +35,10 @@ def residual(**parameters):
     return {"task": "linear-residual", "parameters": parameters, "splits": ["population"]}
 
 
+def deep(**parameters):
+    return {"task": "deep-linear", "parameters": parameters, "splits": ["train"]}
+
+
 # What a user has beside the spec.
 NETS = """
 import torch
@@ -348,6 +352,19 @@ SPECS = {
     ),
     "pattern: unknown data": (pattern(data="digit"), r"data: got 'digit'.*did you mean 'digits'"),
     "pattern: unknown loss": (pattern(loss="mes"), r"loss: got 'mes'.*did you mean 'mse'"),
+    "deep: one width": (deep(widths=[4]), r"parameters\.widths: .*2"),
+    "deep: too great a rank": (
+        deep(widths=[4, 4, 3], map_rank=4),
+        r"parameters\.map_rank is 4; expected at most 3, the full rank",
+    ),
+    "deep: a ReLU at the end": (
+        deep(relu_after=3),
+        r"relu_after is 3; expected a layer before the last of 3",
+    ),
+    "deep: no such split": (
+        {**deep(relu_after=1), "splits": ["rise"]},
+        r"splits: got 'rise'; expected some of train, test",
+    ),
     "residual: unknown origin": (residual(origin="edge"), r"origin: got 'edge'; expected one of"),
     "residual: no such construction": (
         residual(origin="construction", target={"kind": "given", "rows": [[1, 0], [0, -1]]}),

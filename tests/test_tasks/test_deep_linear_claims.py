@@ -8,9 +8,10 @@ import pytest
 import torch
 import xarray as xr
 
+from schemas import parse_spec
 from schemas.layout import DescentOutcome
 from schemas.study import Outcome
-from tasks import BuildContext
+from tasks import TASKS, BuildContext, normalised
 from tasks.linear import deep_claims as claims
 from tasks.linear import deep_measures as measures
 from tasks.linear.deep import RISE, build_deep_linear, factorised
@@ -259,6 +260,40 @@ def test_the_worst_replicate_counts():
     both = xr.DataTree(data.assign_attrs(facts=json.dumps(facts)))
     judged = verdict(GLOBAL, both)
     assert (judged.verdict, judged.value) == (Outcome.REFUTED, 0.125)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "descent", "names"),
+    [
+        (WIDE, {"method": "lm"}, ["no-spurious-minima"]),
+        (NARROW, {"method": "lbfgs"}, ["narrow-global"]),
+        (NARROW, {"method": "newton", "keep_parameters": True}, ["critical-values"]),
+        (WIDE, {"method": "newton"}, ["critical-values"]),
+        (
+            WIDE,
+            {"method": "newton", "keep_parameters": True},
+            ["critical-values", "map-critical"],
+        ),
+        ({**WIDE, "relu_after": 1}, {"method": "lm"}, []),
+        (WIDE, None, []),
+    ],
+    ids=str,
+)
+def test_what_a_single_scan_decides(parameters, descent, names):
+    raw = {"task": "deep-linear", "parameters": parameters, "starts": {"num": 8}}
+    spec = normalised(parse_spec({**raw, "descent": descent}), TASKS)
+    found = TASKS["deep-linear"].claims_on(spec)
+    assert [claim.name for claim in found] == names
+    ends = critical_points(parameters) if "critical-values" in names else None
+    for claim in found:
+        judged = claim.judge({"scan": ends_tree(parameters, ends)})
+        assert (judged.verdict, judged.figure) == (Outcome.HOLDS, "scan")
+
+
+def test_a_single_scan_may_have_data_of_any_rank():
+    raw = {"task": "deep-linear", "parameters": DEFICIENT, "starts": {"num": 8}, "descent": {}}
+    (claim,) = TASKS["deep-linear"].claims_on(normalised(parse_spec(raw), TASKS))
+    assert claim.judge({"scan": ends_tree(DEFICIENT)}).verdict is Outcome.HOLDS
 
 
 @pytest.mark.parametrize("quick", [True, False])
