@@ -74,6 +74,7 @@ def minima_in_place(scan: str) -> list[Claim]:
         threshold=PLACES,
         sense="at most",
         figure=scan,
+        hypothesis=measures.bounded(scan),
     )
     value = replace(
         place,
@@ -97,6 +98,7 @@ def published_minima(scan: str) -> list[Claim]:
         threshold=0.0,
         sense="at most",
         figure=scan,
+        hypothesis=measures.bounded(scan),
     )
     return [number, *(replace(claim, source=EXAMPLE) for claim in minima_in_place(scan))]
 

@@ -152,6 +152,17 @@ def separated(scan: str, *, on_grid: bool = True) -> Hypothesis:
     return Hypothesis(condition + shown, met)
 
 
+def bounded(scan: str) -> Hypothesis:
+    """The loss saturates."""
+    return Hypothesis(
+        "the loss of an example is a continuous and bounded function of w·x",
+        lambda scans: bool(
+            facts(scans[scan])["loss"] == "square"
+            and facts(scans[scan])["activation"] in ("sigmoid", "tanh")
+        ),
+    )
+
+
 def _resolved(tree: xr.DataTree, known: Mapping[str, Any]) -> bool:
     """Whether three grid points or more lie in each dip, along each axis of the inputs."""
     axes = [name for name in tree["loss"].dims if name not in (REPLICATE, SPLIT)]

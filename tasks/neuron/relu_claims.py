@@ -15,7 +15,7 @@ from tasks.neuron import relu_measures as measures
 from tasks.neuron.claims import PLACES, as_control
 
 PAPER = "Tian 2017, arXiv:1703.00560"
-KERNEL = "Cho & Saul 2009, NIPS 22, the arc-cosine kernel of degree 1"
+KERNEL = f"{PAPER}; the arc-cosine kernel of degree 1, Cho & Saul 2009, NIPS 22"
 
 GRADIENT = 1e-12
 RATE = 1e-9
@@ -56,6 +56,7 @@ def on_plane(scan: str) -> list[Claim]:
             threshold=PLACES,
             sense="at most",
             figure=scan,
+            hypothesis=measures.several_inputs(scan),
         ),
         gradient,
         Claim(
@@ -67,6 +68,7 @@ def on_plane(scan: str) -> list[Claim]:
             threshold=SLOPE,
             sense="at least",
             figure=scan,
+            hypothesis=measures.several_inputs(scan),
         ),
         as_control(of_sample, f"{scan}-gradient-of-a-sample"),
     ]
@@ -102,6 +104,7 @@ def at_zero(scan: str) -> list[Claim]:
             threshold=RATE,
             sense="at most",
             figure="kink",
+            hypothesis=measures.has_zero(scan),
         ),
         falls,
         as_control(opposite, f"{scan}-opposite-the-teacher"),

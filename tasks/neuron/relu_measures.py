@@ -69,7 +69,7 @@ def rates_found(tree: xr.DataTree) -> tuple[Floats, Floats]:
     distance = np.hypot(along, across)
     at = distance > 0
     loss = losses(tree, POPULATION)[0]
-    zero = float(loss[~at][0])
+    zero = float(loss[~at][0]) if not at.all() else math.nan
     rates = (loss[at] - zero) / distance[at] - distance[at] / 4
     return np.arctan2(np.abs(across[at]), along[at]), rates
 
@@ -93,6 +93,15 @@ def greatest_rate(scan: str, least: float, most: float) -> Statistic:
         return float(rates[(angles >= least) & (angles <= most)].max())
 
     return statistic
+
+
+def has_zero(scan: str) -> Hypothesis:
+    """The grid holds w = 0, from which rates are measured."""
+
+    def met(scans: Trees) -> bool:
+        return bool((np.hypot(*along_and_across(scans[scan])) == 0).any())
+
+    return Hypothesis("w = 0 is on the grid", met)
 
 
 def not_opposite(scan: str, least: float, most: float) -> Hypothesis:
