@@ -29,9 +29,10 @@ SHARE_FOUND = 0.05
 LEAST_INSIDE = 20
 
 
-def as_control(claim: Claim, name: str) -> Claim:
+def as_control(claim: Claim, name: str, where: str = "") -> Claim:
     """The claim where its hypothesis is broken on purpose."""
-    return replace(claim, name=name, control=True, expected=Outcome.REFUTED)
+    statement = f"{where}, {claim.statement}" if where else claim.statement
+    return replace(claim, name=name, statement=statement, control=True, expected=Outcome.REFUTED)
 
 
 def construction(series: Sequence[Sequence[str]]) -> list[Claim]:
@@ -103,8 +104,7 @@ def too_shallow(scan: str) -> Claim:
     Since ‖R‖ ≤ Π(1 + ‖A_i‖), max ‖A_i‖ ≥ σ_max(R)^(1/ℓ) − 1.
     """
     claim = within_bound([scan], "conference", scan)
-    words = f"with fewer layers than 3γ, {claim.statement}"
-    return as_control(replace(claim, statement=words), "too-shallow")
+    return as_control(claim, "too-shallow", "with fewer layers than 3γ")
 
 
 def minimum_in_ball(scans: Sequence[str], figure: str) -> Claim:
@@ -129,8 +129,8 @@ def determinant_margin(scans: Sequence[str], figure: str) -> Claim:
     """
     return Claim(
         name="determinant-must-be-positive",
-        statement="if det R < 0, then f − C ≥ σ_min(RΣ^½)² wherever max ‖A_i‖ < 1, since "
-        "det Π(I + A_i) > 0 there: least (f − C)/σ_min(RΣ^½)² in the ball",
+        statement="the singular matrices keep f − C ≥ σ_min(RΣ^½)² wherever max ‖A_i‖ < 1, for "
+        "det Π(I + A_i) > 0 there: least (f − C)/σ_min(RΣ^½)²",
         source=f"{THEOREM1}, that det R > 0 is needed; {ECKART}",
         statistic=measures.excess_over_margin(scans),
         threshold=1.0,
