@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import engine, memory, orchestration, startup, workers
+from benchmarks import engine, memory, minima, orchestration, startup, workers
 
 BENCHMARKS = {
     "startup": startup.main,
@@ -10,6 +10,7 @@ BENCHMARKS = {
     "engine": engine.main,
     "workers": workers.main,
     "memory": memory.main,
+    "minima": minima.main,
 }
 
 if __name__ == "__main__":

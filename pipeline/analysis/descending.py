@@ -69,18 +69,13 @@ class Ways:
     end: Indices
     sets: LowSets
 
-    @property
-    def own(self) -> Indices:
-        """The places of the block's own points, in C order."""
-        return inner(np.arange(self.values.size).reshape(self.values.shape)).ravel()
-
 
 def ways(loss: npt.NDArray[Any], coordinates: Sequence[Floats]) -> Ways:
     """The ways of a block of losses (m₁+4, …), coordinates (m_k+4,) of `evenly_scaled` likewise.
 
     Beyond the grid both are NaN.
     """
-    wide = np.where(np.isnan(loss), np.inf, loss).astype(np.float64)
+    wide = walled(loss)
     values = inner(wide)
     low = (values <= lowest_neighbour(wide)) & (values < np.inf)
     along = [each[1:-1] for each in coordinates]
@@ -92,6 +87,12 @@ def ways(loss: npt.NDArray[Any], coordinates: Sequence[Floats]) -> Ways:
     at = np.flatnonzero(labels)
     to[at] = leads[labels.ravel()[at] - 1]
     return Ways(values, followed(to), sets)
+
+
+def walled(loss: npt.NDArray[Any]) -> Floats:
+    """Losses in float64, with +inf for NaN."""
+    values: Floats = np.where(np.isnan(loss), np.inf, loss).astype(np.float64)
+    return values
 
 
 def evenly_scaled(coordinates: Sequence[Floats]) -> list[Floats]:
@@ -215,9 +216,12 @@ def _steepest(values: Floats, coordinates: Sequence[Floats]) -> Indices:
 
 
 def _distance(coordinates: Sequence[Floats], offset: Sequence[int]) -> Floats:
-    """Distance (m₁, …) to the neighbour at an offset; NaN where there is none in the grid."""
+    """Distance to the neighbour at an offset, NaN where there is none in the grid.
+
+    (m₁, …), but with one entry along the axes that the offset does not move along.
+    """
     squared = np.zeros(())
     for along, o in zip(coordinates, offset, strict=True):
-        steps = np.diff(along) ** 2 if o else np.zeros(along.size - 1)
-        squared = np.add.outer(squared, steps[1:] if o > 0 else steps[:-1])
+        steps = np.diff(along) ** 2
+        squared = np.add.outer(squared, {-1: steps[:-1], 0: np.zeros(1), 1: steps[1:]}[o])
     return np.sqrt(squared)

@@ -27,11 +27,11 @@ from pipeline.analysis.descending import (
     HALO,
     Indices,
     Mask,
-    Ways,
     evenly_scaled,
     followed,
     offsets,
     shifted,
+    walled,
     ways,
 )
 from pipeline.analysis.frame import Floats, Frame, computed
@@ -110,12 +110,18 @@ def _of_replicate(
     blocks = _blocks(frame, replicate)
     if len(blocks) == 1:  # it is read but once
         blocks = [replace(blocks[0], loss=computed(blocks[0].loss)[0])]
-    borders = _over(blocks, _borders)
+    borders = _over(blocks, _borders, [()] * len(blocks))
     splits = range(len(frame.splits))
-    whole = [joined([each[s] for each in borders]) for s in splits]
+    wanted: list[Joined | None] = []
+    uniform = []
+    for s in splits:
+        of_split = [each[s] for each in borders]
+        whole = joined(of_split)
+        wanted.append(whole if whole.place.size <= MOST_MINIMA else None)
+        uniform.append([_only_basin(whole, each) for each in of_split])
     del borders
-    wanted = [each if each.place.size <= MOST_MINIMA else None for each in whole]
-    parts = _over(blocks, _watersheds, delayed(wanted, pure=False, traverse=False), at, keep)
+    shared = delayed(wanted, pure=False, traverse=False)
+    parts = _over(blocks, _watersheds, list(zip(*uniform, strict=True)), shared, at, keep)
     return [
         None
         if every is None
@@ -169,29 +175,40 @@ def _lengths(n: int, length: int) -> tuple[int, ...]:
     return tuple(lengths)
 
 
-def _over(blocks: Sequence[_Block], function: Callable[..., T], *shared: object) -> list[T]:
-    """function(losses, coordinates, places, *shared) of every block."""
+def _over(
+    blocks: Sequence[_Block], function: Callable[..., T], own: Sequence[object], *shared: object
+) -> list[T]:
+    """function(losses, block, its own, *shared) of every block, which is without its losses."""
     tasks = [
-        delayed(partial(_called, function, block.coordinates, block.places), pure=False)(
+        delayed(partial(_called, function, replace(block, loss=None), each), pure=False)(
             block.loss, *shared
         )
-        for block in blocks
+        for block, each in zip(blocks, own, strict=True)
     ]
     return list(computed(*tasks))
 
 
 def _called(
     function: Callable[..., T],
-    coordinates: tuple[Floats, ...],
-    places: Places,
+    block: _Block,
+    own: object,
     loss: npt.NDArray[Any],
     *shared: object,
 ) -> T:
-    return function(loss, coordinates, places, *shared)
+    return function(loss, block, own, *shared)
 
 
-def _borders(loss: npt.NDArray[Any], coordinates: Sequence[Floats], places: Places) -> list[Border]:
-    return [border(ways(each, coordinates), places) for each in loss]
+def _borders(loss: npt.NDArray[Any], block: _Block, _: object) -> list[Border]:
+    return [border(ways(each, block.coordinates), block.places) for each in loss]
+
+
+def _only_basin(whole: Joined, of: Border) -> int | None:
+    """The basin of all points of a block, where its border tells that there is but one.
+
+    A way that leaves the block goes through a point of its border, or ends in the block.
+    """
+    found = np.concatenate([whole.basins(of.place), whole.basins(of.part)])
+    return int(found[0]) if found.size and (found == found[0]).all() else None
 
 
 @dataclass(frozen=True)
@@ -207,40 +224,62 @@ class _Watershed:
 
 def _watersheds(
     loss: npt.NDArray[Any],
-    coordinates: Sequence[Floats],
-    places: Places,
+    block: _Block,
+    only: Sequence[int | None],
     wanted: Sequence[Joined | None],
     at: int | None,
     keep: bool,
 ) -> list[_Watershed | None]:
     return [
-        None if whole is None else _watershed(ways(each, coordinates), places, whole, at, keep)
-        for each, whole in zip(loss, wanted, strict=True)
+        None if whole is None else _watershed(each, block, basin, whole, at, keep)
+        for each, basin, whole in zip(loss, only, wanted, strict=True)
     ]
 
 
 def _watershed(
-    found: Ways, places: Places, whole: Joined, at: int | None, keep: bool
+    loss: npt.NDArray[Any],
+    block: _Block,
+    only: int | None,
+    whole: Joined,
+    at: int | None,
+    keep: bool,
 ) -> _Watershed:
-    within = found.values.shape
-    opened = found.values.ravel() < np.inf
-    ends = np.zeros(opened.size, dtype=np.bool_)
-    ends[found.end[opened]] = True
-    terminal = np.flatnonzero(ends)
-    number = np.full(opened.size, -1, dtype=np.int32)
-    number[terminal] = whole.basins(places.of(terminal, within))
-    labels = np.where(opened, number[found.end], np.int32(-1)).reshape(within)
+    values, labels = _labelled(loss, block, only, whole)
     own = inner(labels)
     counts = np.bincount(own.ravel() + 1)[1:]
     led_to = np.flatnonzero(counts)
     here = None
     if at is not None:
-        cell = np.subtract(np.unravel_index(at, places.shape), places.corner)
+        cell = np.subtract(np.unravel_index(at, block.places.shape), block.places.corner)
         if (cell >= 0).all() and (cell < own.shape).all():
             here = int(own[tuple(cell)])
-    return _Watershed(
-        led_to, counts[led_to], _passes(labels, found.values), here, own.copy() if keep else None
-    )
+    kept = own.copy() if keep else None
+    return _Watershed(led_to, counts[led_to], _passes(labels, values), here, kept)
+
+
+def _labelled(
+    loss: npt.NDArray[Any], block: _Block, only: int | None, whole: Joined
+) -> tuple[Floats, Labels]:
+    """Losses (m₁+2, …), walls +inf, and the number of the minimum each descends to, −1 for walls.
+
+    With `only`, that is the minimum of all own points, and no way has to be followed.
+    """
+    if only is None:
+        found = ways(loss, block.coordinates)
+        values, end = found.values, found.end
+    else:
+        values = inner(walled(loss))
+        end = np.arange(values.size)
+    opened = values.ravel() < np.inf
+    ends = np.zeros(opened.size, dtype=np.bool_)
+    ends[end[opened]] = True
+    number = np.full(opened.size, -1 if only is None else only, dtype=np.int32)
+    if only is not None:
+        inner(ends.reshape(values.shape))[...] = False
+    terminal = np.flatnonzero(ends)
+    number[terminal] = whole.basins(block.places.of(terminal, values.shape))
+    labels = np.where(opened, number[end], np.int32(-1))
+    return values, labels.reshape(values.shape)
 
 
 def _passes(labels: Labels, values: Floats) -> Passes:
