@@ -10,7 +10,7 @@ import torch
 
 from tasks.landscape import FieldVariable, Landscape
 from tasks.objective import ClosedForm
-from tasks.section import coordinate_section
+from tasks.section import coordinate_section, whole_section
 
 OFFSETS = {"train": -40.0, "test": -20.5}
 
@@ -78,3 +78,34 @@ class Faulty:
 
 def faulty(how, at, times, counter):
     return Landscape(ClosedForm({"train": Faulty(how, at, times, counter)}), coordinate_section(1))
+
+
+TILT = 0.3
+# The lower of the two minima of (x² − 1)² + tilt·x, and its value.
+LOWEST = min(np.roots([4, 0, -4, TILT]).real, key=lambda x: (x**2 - 1) ** 2 + TILT * x)
+DEEPEST = (LOWEST**2 - 1) ** 2 + TILT * LOWEST
+
+
+class Wells:
+    """Σ (θᵢ² − 1)² + 0.3 θᵢ: one global minimum, and others where a θᵢ is positive."""
+
+    def __init__(self, victim=None, times=0, counter=""):
+        self.faulty = None if victim is None else Faulty("die", victim, times, counter)
+
+    def __call__(self, theta):
+        if self.faulty is not None:
+            self.faulty(theta)
+        return ((theta.square() - 1).square() + TILT * theta).sum(dim=1)
+
+
+def largest(points):
+    return np.abs(points).max(axis=1)
+
+
+def wells(n=3, **fault):
+    """Wells over all of n parameters about 0, with the largest of a start as a field."""
+    section = whole_section({"theta": torch.zeros(n)})
+    fields = {"largest": FieldVariable(largest, "greatest parameter")}
+    return Landscape(
+        ClosedForm({"train": Wells(**fault)}), section, fields, {"global_minimum": n * DEEPEST}
+    )

@@ -1,0 +1,96 @@
+"""Starts and descents in a spec: what they are, and what is refused."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import SpecError, parse_spec
+from schemas.layout import METRICS, DescentOutcome
+from schemas.starts import Descent, StartAxis, descent_rules, start_generator
+
+MINIMAL = {"task": "quadratic", "starts": {"num": 700}}
+AXES = {"a": {"start": 0, "stop": 1, "num": 5}}
+
+
+def spec(**changes):
+    return parse_spec({**MINIMAL, **changes})
+
+
+def test_starts_stand_in_the_place_of_axes():
+    parsed = spec(descent={})
+    assert parsed.axes == {}
+    assert parsed.dimensions == {"start": StartAxis(700)}
+    assert parsed.grid().shape == (700,)
+    assert parsed.measured[0] == "loss"
+    assert "outcome" in parsed.measured
+    assert "end_parameters" not in parsed.measured
+    assert spec(descent={"keep_parameters": True}).measured[-1] == "end_parameters"
+    assert spec().measured == ("loss",)
+
+
+@given(num=st.integers(1, 10**6))
+def test_a_shard_of_descents_is_worth_its_overhead(num):
+    (chunk,) = spec(starts={"num": num}, descent={}).chunk_shape()
+    assert min(num, 256) <= chunk <= max(512, num // 64 + 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"starts": {"num": 701}},
+        {"starts": {"num": 700, "scale": 2}},
+        {"starts": {"num": 700, "distribution": "uniform"}},
+        {"descent": {"tolerance": 1e-9}},
+        {"descent": None},
+        {"seed": 1},
+    ],
+)
+def test_what_changes_a_start_or_its_end_changes_the_fingerprint(change):
+    assert spec(**{"descent": {}, **change}).fingerprint() != spec(descent={}).fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"axes": AXES}, "expected axes or starts, and both are given"),
+        ({"starts": None}, "expected axes or starts, and neither is"),
+        ({"starts": {"num": 0}}, "starts.num: got 0; expected 1 or more"),
+        ({"starts": {}}, "starts.num: is missing"),
+        ({"starts": {"num": 3, "scale": 0}}, "starts.scale: got 0; expected more than 0"),
+        ({"starts": {"num": 3, "distribution": "gauss"}}, "expected one of auto, normal, uniform"),
+        ({"starts": 100}, "starts: got 100; expected a mapping"),
+        ({"chunks": {"start": 701}}, "chunks.start: 701 exceeds the axis's 700 points"),
+        ({"chunks": {"a": 7}}, "chunks.a: no such axis; expected one of start"),
+        ({"chunks": {"start": 8}, "shards": {"start": 20}}, "use 24"),
+        ({"descent": {"method": "adam"}}, "descent.method: got 'adam'; expected one of gd, lbfgs"),
+        ({"descent": {"tolerance": 0}}, "descent.tolerance: got 0; expected more than 0"),
+        ({"descent": {"tol": 1}}, "descent.tol: unknown field"),
+        ({"metrics": ["loss", "end_loss"]}, "metrics.1: got 'end_loss'"),
+        ({"starts": None, "axes": {"start": AXES["a"]}}, "axis name 'start' is reserved"),
+    ],
+)
+def test_bad_input_gets_one_clear_line(changes, complaint):
+    with pytest.raises(SpecError) as error:
+        spec(**changes)
+    assert complaint in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@given(seed=st.integers(0, 2**62), number=st.integers(0, 10**9))
+def test_a_start_follows_from_its_seed_and_number_alone(seed, number):
+    first, again, next_one, other = (
+        start_generator(*of).random(4)
+        for of in ((seed, number), (seed, number), (seed, number + 1), (seed + 1, number))
+    )
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, next_one)
+    assert not np.array_equal(first, other)
+
+
+def test_the_rules_name_the_numbers_they_go_by():
+    told = descent_rules(Descent(method="newton", tolerance=1e-3, max_iterations=7))
+    assert (told["method"], told["tolerance"], told["max_iterations"]) == ("newton", 1e-3, 7)
+    assert "1e-06" in str(told["saddle_if"])
+    flags = METRICS["outcome"].flags
+    assert flags[DescentOutcome.NOT_CONVERGED] == "not_converged"
