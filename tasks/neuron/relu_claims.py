@@ -22,7 +22,7 @@ RATE = 1e-9
 FALLS = -0.02
 SLOPE = 0.2
 STANDARD_ERRORS = 3.0
-ROOT_LAW = 0.15
+ROOT_LAW = 0.1
 
 _WIDE = 3 * math.pi / 4
 

@@ -161,7 +161,7 @@ def _relu(sizes: Sizes) -> dict[str, dict[str, Any]]:
 
     def sampled(size: int, **more: object) -> dict[str, Any]:
         return scan(
-            {**plane, "samples": size, **more},
+            {**plane, "teacher": [1, 0, 0], "samples": size, **more},
             axes=square(1.5, 9),
             splits=[POPULATION, SAMPLE],
             replicates=sizes.replicates,
