@@ -1,5 +1,7 @@
 """Gradients, Jacobians and Hessians of many points at once, by automatic differentiation.
 
+A loss that is not finite has derivatives of NaN, also where it is a constant.
+
 Shape legend: P = points, n = variables, m = residuals, k = outputs.
 """
 
@@ -15,7 +17,8 @@ def value_and_gradient(function: Function, theta: Tensor) -> tuple[Tensor, Tenso
     """Losses (P,) and gradients (P, n) at points (P, n)."""
     theta = theta.detach().requires_grad_()
     values = function.value(theta)
-    return values.detach(), _rows(values, theta)
+    slopes = _rows(values, theta)
+    return values.detach(), _where_finite(values, slopes)
 
 
 def residuals_and_jacobian(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
@@ -39,9 +42,11 @@ def residuals_and_jacobian(function: Function, theta: Tensor) -> tuple[Tensor, T
 def gradient_and_hessian(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients (P, n) and symmetric Hessians (P, n, n) at points (P, n)."""
     theta = theta.detach().requires_grad_()
-    slopes = _rows(function.value(theta), theta, graph=True)
+    values = function.value(theta)
+    slopes = _rows(values, theta, graph=True)
     matrices = _jacobian(slopes, theta)
-    return slopes.detach(), (matrices + matrices.transpose(1, 2)) / 2
+    matrices = (matrices + matrices.transpose(1, 2)) / 2
+    return _where_finite(values, slopes.detach()), _where_finite(values, matrices)
 
 
 def hessians(function: Function, theta: Tensor) -> Tensor:
@@ -54,6 +59,12 @@ def _jacobian(outputs: Tensor, theta: Tensor) -> Tensor:
     columns = range(outputs.shape[1])
     rows = [_rows(outputs[:, column], theta, keep=True) for column in columns]
     return torch.stack(rows, dim=1)
+
+
+def _where_finite(values: Tensor, derivatives: Tensor) -> Tensor:
+    """Derivatives (P, …), NaN where values (P,) are not finite."""
+    finite = values.detach().isfinite().reshape(-1, *[1] * (derivatives.dim() - 1))
+    return torch.where(finite, derivatives, torch.nan)
 
 
 def _rows(values: Tensor, theta: Tensor, *, graph: bool = False, keep: bool = False) -> Tensor:
