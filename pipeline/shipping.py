@@ -11,7 +11,8 @@ import io
 import json
 import pickle
 import warnings
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
@@ -22,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrize import is_parametrized
 
 from tasks.landscape import Landscape
-from tasks.objective import EmpiricalRisk
+from tasks.objective import ClosedForm
 from tasks.tensors import raw_bytes, tensor_hash
 
 
@@ -68,15 +69,22 @@ def landscape_hash(landscape: Landscape) -> str:
 
 
 def part_hashes(landscape: Landscape) -> dict[str, Any]:
-    """SHA-256 of the parts of a landscape: `origin`, `directions`, and of a module's risk `buffers`
-    and each of the `splits`; of `reestimation` and `trajectories` where there are any.
+    """SHA-256 of the parts of a landscape: `origin`, `directions`, and each of the `splits`; of a
+    module's risk `buffers`, and of `reestimation` and `trajectories` where there are any.
+
+    What a split of a closed form holds is what can be found of its function: if that is a
+    dataclass, its fields.
     """
     section, objective = landscape.section, landscape.objective
     hashes: dict[str, Any] = {
         "origin": tensor_hash(sorted(section.origin.items())),
         "directions": [tensor_hash(sorted(part.items())) for part in section.directions],
     }
-    if isinstance(objective, EmpiricalRisk):
+    if isinstance(objective, ClosedForm):
+        hashes["splits"] = {
+            name: tensor_hash(_held(function)) for name, function in objective.functions.items()
+        }
+    else:
         hashes["buffers"] = tensor_hash(sorted(objective.module.named_buffers()))
         hashes["splits"] = {
             name: tensor_hash([("inputs", split.inputs), ("targets", split.targets)])
@@ -90,6 +98,24 @@ def part_hashes(landscape: Landscape) -> dict[str, Any]:
         at = torch.from_numpy(landscape.trajectories.coordinates)
         hashes["trajectories"] = tensor_hash([("coordinates", at)])
     return hashes
+
+
+def _held(value: object, path: str = "") -> Iterator[tuple[str, Tensor]]:
+    """The tensors and numbers in a dataclass, and in those it holds, by where they stand."""
+    if isinstance(value, np.ndarray):
+        value = torch.from_numpy(np.array(value))
+    if isinstance(value, Tensor):
+        yield path, value
+    elif isinstance(value, (bool, int, float)):
+        yield path, torch.tensor(value)
+    elif isinstance(value, str):
+        yield f"{path}={value}", torch.empty(0)
+    elif is_dataclass(value):
+        for part in fields(value):
+            yield from _held(getattr(value, part.name), f"{path}.{part.name}")
+    elif isinstance(value, (tuple, list)):
+        for index, part in enumerate(value):
+            yield from _held(part, f"{path}[{index}]")
 
 
 class _TensorPickler(cloudpickle.Pickler):  # type: ignore[misc]

@@ -10,10 +10,13 @@ from torch import nn
 from pipeline.engine import choose_engine, make_evaluator
 from pipeline.engine.contract import EngineChoice
 from pipeline.engine.reference import evaluate_reference
-from pipeline.shipping import landscape_hash, pack, unpack
+from pipeline.shipping import landscape_hash, pack, part_hashes, unpack
 from pipeline.verifying import TOLERANCE, relative_difference
 from schemas import SpecError
+from tasks import BuildContext
 from tasks.given import given_landscape
+from tasks.quadratic import build_quadratic
+from tasks.quadratic_parameters import QuadraticParameters
 
 
 class Residual(nn.Module):
@@ -194,3 +197,19 @@ def test_unknown_splits_and_metrics_are_refused():
     choice = choose_engine(landscape, "cpu", "float32", 1)
     with pytest.raises(SpecError, match="did you mean 'train'"):
         make_evaluator(landscape, ("trian",), ("loss",), choice)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "other"),
+    [
+        ({"curvature": 1.0}, {"curvature": 2.0}),
+        ({"test_offset": 0.1}, {"test_offset": 0.2}),
+        ({"nan_above": None}, {"nan_above": 1.0}),
+    ],
+)
+def test_the_hash_notices_what_a_closed_form_holds(parameters, other):
+    built = [
+        part_hashes(build_quadratic(QuadraticParameters(**each), BuildContext(2, 0, ("train",))))
+        for each in (parameters, parameters, other)
+    ]
+    assert built[0] == built[1] != built[2]
