@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.report import style
+from pipeline.report.local_minima import put_on_curve
 from pipeline.report.style import Picture
 from pipeline.report.trajectories import outside_words
 from pipeline.report.view import MOST_PER_AXIS, View, edges, over_replicates, thinning
@@ -43,6 +44,7 @@ def curves(view: View) -> Picture:
     panels = figure.subplots(len(ratios), 1, sharex=True, squeeze=False, height_ratios=ratios)[:, 0]
     draw_curves(panels[0], view, axis, along)
     put_run_marks(panels[0], view, axis)
+    put_on_curve(panels[0], view.minima, axis)
     put_minima(panels[0], view, axis, along)
     shade_missing(panels[0], along.loss)
     panels[0].legend(fontsize=8, frameon=False, ncols=2)
@@ -56,7 +58,8 @@ def curves(view: View) -> Picture:
         caption=style.sentences(
             f"Above: mean loss{view.units('loss')} along {axis} on each split"
             + (", with the target dotted." if along.target is not None else "."),
-            "The marks are the points where each curve is least.",
+            "The marks are the points where each curve is least"
+            + (", the dots other local minima." if view.minima else "."),
             run_marks_words(view),
             replicate_words(view.every_replicate),
             "Below: the differences; a constant line would mean the same shape."

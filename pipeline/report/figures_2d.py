@@ -51,7 +51,8 @@ def surfaces(view: View) -> Picture:
         title="The surfaces",
         caption=style.sentences(
             f"Mean loss{view.units('loss')} over the grid, {names}, with contour lines. Each mark "
-            "is the grid point where that surface is least.",
+            "is the grid point where that surface is least"
+            + ("; the dots are its local minima." if view.minima else "."),
             "The losses share one colour scale."
             if shared
             else "The target has a colour scale of its own.",

@@ -28,6 +28,7 @@ from pipeline.report import (
 from pipeline.report.figure_runs import the_runs
 from pipeline.report.figures_descents import descents
 from pipeline.report.figures_nd import TARGET_ALONE
+from pipeline.report.local_minima import local_minima
 from pipeline.report.starts import is_multi_start, look_at_starts
 from pipeline.report.style import Picture, number, sentences
 from pipeline.report.summary import Row
@@ -135,7 +136,7 @@ def _of_grid(scan: xr.DataTree) -> _Content:
         reference=view.reference,
         pictures=pictures(view),
         notices=summary.reductions(view),
-        tables=[*sections.runs(view), *sections.directions(scan)],
+        tables=[*local_minima(scan), *sections.runs(view), *sections.directions(scan)],
         explorer=explorer(view),
     )
 

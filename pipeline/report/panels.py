@@ -14,6 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.typing import LineStyleType
 
 from pipeline.report import style
+from pipeline.report.local_minima import handles as minima_handles
+from pipeline.report.local_minima import put_on_map
 from pipeline.report.style import Scale
 from pipeline.report.trajectories import label_singles, put_runs, run_handles
 from pipeline.report.view import View, edges
@@ -69,7 +71,9 @@ def mosaic(view: View, panels: Sequence[Panel], label: str, columns: int = 3) ->
             axes.set_ylabel("")
             axes.tick_params(labelleft=False)
     marked = any(panel.marks for panel in panels)
-    more = run_handles(view) if marked else []
+    titles = {panel.title for panel in panels if panel.marks and len(view.axes) == 2}
+    dots = minima_handles([each for each in view.minima if each.split in titles])
+    more = [*dots, *run_handles(view)] if marked else []
     style.legend(figure, view, [panel.field for panel in panels], marked, more)
     label_singles(figure, view, drawn)
     return figure
@@ -94,6 +98,8 @@ def draw(axes: Axes, view: View, panel: Panel) -> QuadMesh:
         lines(axes, field, panel.scale.norm, "#ffffff8c", 0.6)
     if panel.marks:
         put_runs(axes, view, horizontal, vertical)
+        if len(view.axes) == 2:
+            put_on_map(axes, view.minima, panel.title, horizontal, vertical)
         put_marks(axes, view, horizontal, vertical)
     return mesh
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 
+from pipeline.report.minima import LocalMinimum, drawn_minima
 from pipeline.report.runs import GREATEST_DRAWN, Run, read_runs
 from schemas.layout import (
     ANALYSIS_GROUP,
@@ -67,6 +68,7 @@ class View:
     thin: xr.Dataset
     every_replicate: xr.DataArray | None
     marks: tuple[Mark, ...]
+    minima: tuple[LocalMinimum, ...]
     runs: tuple[Run, ...]
     along_path: bool
     barriers: Mapping[str, Barrier]
@@ -144,6 +146,7 @@ def look(scan: xr.DataTree) -> View:
         thin=xr.Dataset(),
         every_replicate=every["loss"] if root.sizes.get(REPLICATE, 1) > 1 else None,
         marks=marks,
+        minima=drawn_minima(scan) if axes else (),
         runs=read_runs(scan, full["loss"], held, logs) if axes else (),
         along_path=scan.attrs.get("section") == PATH and len(axes) == 1,
         barriers=_barriers(scan),
