@@ -141,10 +141,12 @@ class Plan:
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for `cartograd plan --json`."""
-        grid = self.contents.grid
+        grid, starts, descent = self.contents.grid, self.points.starts, self.contents.descent
         return {
             "fingerprint": self.fingerprint,
             "axes": dict(zip(grid.names, grid.shape, strict=True)),
+            "starts": None if starts is None else starts.model_dump(),
+            "descent": None if descent is None else descent.model_dump(),
             "chunks": dict(zip(grid.names, grid.chunks, strict=True)),
             "shard": dict(zip(grid.names, grid.shards, strict=True)),
             "replicates": self.contents.replicates,

@@ -38,7 +38,7 @@ def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
     from pipeline.planning import size
 
     return [
-        ("axes", ", ".join(f"{name} {n:,}" for name, n in made["axes"].items())),
+        _points_row(made),
         ("points", f"{made['points']:,} in {made['replicates']} replicate(s)"),
         ("splits", ", ".join(made["splits"])),
         ("metrics", ", ".join(made["metrics"])),
@@ -53,17 +53,27 @@ def _plan_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
             "memory per worker",
             f"{size(made['memory_per_worker'])} of {size(made['memory_limit'])}",
         ),
-        *_time_rows(made["seconds_per_point"], made["projected_seconds"]),
+        *_time_rows(made),
         ("fingerprint", made["fingerprint"]),
     ]
 
 
-def _time_rows(point: float | None, scan: float | None) -> list[tuple[str, str]]:
+def _points_row(made: dict[str, Any]) -> tuple[str, str]:
+    starts = made["starts"]
+    if starts is None:
+        return ("axes", ", ".join(f"{name} {n:,}" for name, n in made["axes"].items()))
+    drawn = f"distribution {starts['distribution']}, scale {starts['scale']:g}"
+    return ("starts", f"{starts['num']:,}, {drawn}")
+
+
+def _time_rows(made: dict[str, Any]) -> list[tuple[str, str]]:
+    point, scan = made["seconds_per_point"], made["projected_seconds"]
     if point is None or scan is None:
         return [("time per point", "not known: the model fails at the first points")]
+    most = "" if made["descent"] is None else "at most "
     return [
-        ("time per point", f"{1e3 * point:.3g} ms, measured here"),
-        ("projected time", f"{scan:,.0f} s of evaluation"),
+        ("time per point", f"{most}{1e3 * point:.3g} ms, measured here"),
+        ("projected time", f"{most}{scan:,.0f} s of evaluation"),
     ]
 
 

@@ -122,7 +122,8 @@ def eigenvalues(view: StartsView) -> Picture:
         least = split.values["end_hessian_eigenvalue_min"]
         _scatter(axes, split, np.maximum(split.excess, _floor(split.excess)), least)
         greatest = np.abs(split.values["end_hessian_eigenvalue_max"])
-        rounding = RELATIVE * max(1.0, float(np.nanmedian(greatest))) if greatest.size else RELATIVE
+        typical = np.median(greatest[np.isfinite(greatest)]) if np.isfinite(greatest).any() else 1.0
+        rounding = RELATIVE * max(1.0, float(typical))
         axes.axhspan(-rounding, rounding, color="#00000012", lw=0, zorder=0)
         axes.axhline(0.0, color=style.INK, lw=0.8, zorder=1)
         axes.set_yscale("symlog", linthresh=rounding)

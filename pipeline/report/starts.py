@@ -66,7 +66,8 @@ class Split:
     @property
     def rounding(self) -> float:
         """The excess up to which an end counts as the least one: a share of the median descent."""
-        depth = float(np.median(self.values["loss"])) - self.least
+        loss = self.values["loss"]
+        depth = float(np.median(loss)) - self.least if loss.size else 0.0
         return RELATIVE * max(abs(self.least), depth, np.finfo(float).tiny)
 
 
