@@ -30,9 +30,15 @@ def as_control(claim: Claim, name: str) -> Claim:
 
 
 def minima_multiply(
-    scan: str, d: int, n: int, *, words: str = "", figure: str | None = None
+    scan: str,
+    d: int,
+    n: int,
+    *,
+    words: str = "",
+    figure: str | None = None,
+    on_grid: bool = True,
 ) -> Claim:
-    """⌊n/d⌋^d minima."""
+    """⌊n/d⌋^d minima; `on_grid` says whether the grid's axes are those of the inputs."""
     expected = (n // d) ** d
     return Claim(
         name=f"{scan}-minima",
@@ -43,7 +49,7 @@ def minima_multiply(
         threshold=0.0,
         sense="at most",
         figure=figure or scan,
-        hypothesis=measures.separated(scan),
+        hypothesis=measures.separated(scan, on_grid=on_grid),
     )
 
 

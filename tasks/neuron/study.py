@@ -102,7 +102,9 @@ def _more_minima_claims() -> list[Claim]:
     return [
         claims.minima_multiply("rotated", 2, 4, words=turned),
         *claims.minima_in_place("rotated"),
-        claims.minima_multiply("rotated-weights", 2, 4, words=turned + " on the weights' own axes"),
+        claims.minima_multiply(
+            "rotated-weights", 2, 4, words=turned + " on the weights' own axes", on_grid=False
+        ),
         claims.minima_with_bias("bias", 1, 4),
         *claims.minima_in_place("bias"),
         claims.as_control(
