@@ -54,6 +54,15 @@ def scalar():
 def batchnorm():
     return nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.Linear(4, 3)).eval()
 
+class Stubborn(nn.Linear):
+    def reset_parameters(self):
+        if hasattr(self, "made"):
+            raise ValueError("never")
+        self.made = super().reset_parameters() is None
+
+def stubborn():
+    return Stubborn(5, 3)
+
 class Branching(nn.Module):
     def __init__(self):
         super().__init__()
@@ -121,10 +130,46 @@ def on_data(**arguments):
     return model(data={"factory": "nets.py:data", "arguments": arguments})
 
 
+def starting(descent=None, metrics=("loss",), **changes):
+    spec = model(metrics=metrics, **changes) | {"starts": {"num": 4}, "descent": descent}
+    del spec["axes"]
+    return spec
+
+
 LINE = {"t": {"start": 0, "stop": 1, "num": 3}}
 PATH = {"to": "good.pt", "kind": "linear"}
 RISING = {"h1": {"rise": 2, "num": 3}, "h2": AXES["h2"]}
 MODELS = {
+    "starts: beside directions": (
+        starting(directions="filter"),
+        r"directions: is given beside starts.*leave directions out, or give axes",
+    ),
+    "starts: beside a path": (starting(path={"to": "good.pt"}), r"path: is given beside starts"),
+    "starts: beside trajectories": (
+        starting(trajectories={"sgd": ["good.pt"]}),
+        r"trajectories: is given beside starts",
+    ),
+    "starts: aligned": (starting(align=True), r"align: is given beside starts"),
+    "starts: interpolated statistics": (
+        starting(model="nets.py:batchnorm", batchnorm="interpolated"),
+        r"batchnorm: got interpolated, but starts lie between no checkpoints; use stored",
+    ),
+    "starts: a metric along axes": (
+        starting(metrics=("loss", "section_gradient")),
+        r"metrics: got 'section_gradient'; .*starts have none; leave it out",
+    ),
+    "starts: a layer that cannot be reset": (
+        starting(model="nets.py:stubborn"),
+        r"starts\.distribution: reset_parameters of Stubborn raised ValueError: never; use normal",
+    ),
+    "descent: no sum of squares": (
+        starting({"method": "lm"}),
+        r"descent\.method: lm needs a loss that is a sum of squares, such as mse; use lbfgs",
+    ),
+    "descent: statistics measured anew": (
+        starting({}, model="nets.py:batchnorm", batchnorm="reestimated"),
+        r"descent: with batchnorm: reestimated .*use batchnorm: stored or leave descent out",
+    ),
     "model: no such file": (model(model="net.py:net"), r"model: no file 'net\.py'.*'nets\.py'"),
     "model: no such name": (model(model="nets.py:nte"), r"has no 'nte'; did you mean 'net'"),
     "model: no module": (model(model="nets.py:data"), r"gave dict; expected a torch\.nn\.Module"),
@@ -271,6 +316,28 @@ MODELS = {
 
 # what is asked for → a pattern that the one line must match
 SPECS = {
+    "starts and axes": ({"starts": {"num": 4}}, r"expected axes or starts, and both are given"),
+    "starts of no size": (
+        {"axes": {}, "starts": {"num": 4}},
+        r"parameters\.curvature: is one number, and starts do not say for how many variables",
+    ),
+    "starts in a pattern": (
+        pattern() | {"axes": {}, "starts": {"num": 4}},
+        r"starts: this task is scanned along axes; give axes instead",
+    ),
+    "no starts": ({"axes": {}, "starts": {"num": 0}}, r"starts\.num: got 0; expected 1 or more"),
+    "chunks longer than the starts": (
+        {"axes": {}, "starts": {"num": 4}, "chunks": {"start": 5}},
+        r"chunks\.start: 5 exceeds the axis's 4 points; use 4 or less",
+    ),
+    "an unknown descent": (
+        {"descent": {"method": "sgd"}},
+        r"descent\.method: got 'sgd'; expected one of gd, lbfgs, lm, newton; did you mean 'gd'",
+    ),
+    "a descent that never converges": (
+        {"descent": {"tolerance": 0}},
+        r"descent\.tolerance: got 0; expected more than 0",
+    ),
     "unknown key": ({"axs": 1}, r"axs: unknown field.*did you mean 'axes'"),
     "unknown axis key": (axis(nmu=3), r"axes\.h1\.nmu: unknown field.*did you mean 'num'"),
     "text for a number": (axis(num="many"), r"axes\.h1\.num: got 'many'; expected a whole number"),
