@@ -82,7 +82,7 @@ def _cells(row: xr.Dataset, is_refined: bool) -> list[str]:
 
 
 def _place(coordinate: xr.DataArray) -> str:
-    return ", ".join(f"{float(value):.7g}" for value in coordinate.values)
+    return ", ".join(f"{float(value):.7g}" for value in coordinate.values).replace("-", "−")
 
 
 _LOOK: dict[str, Any] = {

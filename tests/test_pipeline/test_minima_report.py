@@ -55,8 +55,8 @@ def test_the_page_lists_the_minima_of_each_split(tmp_path):
     cells = {line.words: line.cells for line in table.lines}
     assert list(cells) == ["train 1", "train 2", "test 1"]
     assert cells["train 1"] == [
-        *("-1, 0.5", "1.8", "∞", "0.6", "no"),
-        *("-0.9877, 0.5123", "1.75", "0.5 … 3", "minimum"),
+        *("−1, 0.5", "1.8", "∞", "0.6", "no"),
+        *("−0.9877, 0.5123", "1.75", "0.5 … 3", "minimum"),
     ]
     assert cells["test 1"][-1] == "not refined"
     (table,) = local_minima(with_minima((21, 17), refined=False))
