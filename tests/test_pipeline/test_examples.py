@@ -32,6 +32,7 @@ FEWER = {
     "regression": ["axes.steepest.num=5", "axes.flattest.num=3"],
     "resnet": ["axes.alpha.num=3", "axes.beta.num=3"],
     "resnet-path": ["axes.t.num=3"],
+    "starts": ["starts.num=24"],
     "trajectory": ["axes.first.num=6", "axes.second.num=3"],
     "transformer": ["axes.alpha.num=3", "axes.beta.num=3"],
     "unaligned": ["axes.t={start: 0, stop: 1, num: 11}"],
@@ -316,6 +317,24 @@ def test_runs_are_projected_and_have_their_own_losses(surveyed):
     directions = section_of(found.store)[1]
     expected = [sum(float((displaced[n] * d[n]).sum()) for n in d) for d in directions]
     np.testing.assert_allclose(runs["coordinate"][0], expected, rtol=1e-6)
+
+
+def test_the_starts_end_where_plain_torch_finds_nothing_left_to_descend(surveyed, models):
+    found = surveyed("starts").dataset.sel(split="train")
+    inputs, targets = models.truth_table()["train"]
+    torch.manual_seed(0)
+    model = models.exclusive_or().double()
+    assert (found["end_loss"] < found["loss"]).all()
+    assert (found["outcome"] == found["outcome"].attrs["flag_values"][-1]).mean() > 0.9
+    for start in range(24):
+        nn.utils.vector_to_parameters(
+            torch.from_numpy(found["end_parameters"].values[:, start].copy()), model.parameters()
+        )
+        loss = functional.mse_loss(model(inputs.double()), targets.double())
+        slopes = torch.cat([g.ravel() for g in torch.autograd.grad(loss, [*model.parameters()])])
+        assert loss.item() == pytest.approx(found["end_loss"].values[start], rel=1e-9, abs=1e-15)
+        norm = found["end_gradient_norm"].values[start]
+        assert slopes.norm().item() == pytest.approx(norm, rel=1e-6, abs=1e-12)
 
 
 def test_the_command_runs_an_example_from_its_file(tmp_path, capsys, monkeypatch):
