@@ -343,7 +343,9 @@ MINIMA = {
     ),
 }
 """One row for each local minimum, by split, replicate and loss. Cells are as wide as the grid is at
-the minimum: half the distance between the two points beside it along an axis."""
+the minimum: half the distance between the two points beside it along an axis. Beside the rows there
+is, for scans of up to 2^24 losses, `basin` ([replicate,] split, axis_1 … axis_z): the row of the
+minimum that each point descends to, missing where the loss is NaN or +inf."""
 
 ENDS = {
     # of a multi-start scan, per split
