@@ -28,8 +28,8 @@ SAMPLE = "sample"
 _TEACHER, _ACROSS, _SAMPLES = 10, 11, 12
 """What a generator is for."""
 _BLOCK = 256
-_NARROW = 0.25
-_TERMS = 16
+_NARROW = 0.125
+_TERMS = 9
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _excess(across: Tensor, along: Tensor) -> Tensor:
 
 
 def _less_arctangent(t: Tensor) -> Tensor:
-    """T − arctan t = t³/3 − t⁵/5 + … for 0 ≤ t ≤ ¼, to the last digit of float64."""
+    """T − arctan t = t³/3 − t⁵/5 + … for 0 ≤ t ≤ ⅛, to the last digit of float64."""
     squared = t.square()
     series = torch.zeros_like(t)
     for k in range(_TERMS, 0, -1):
