@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
+import torch
 from torch import nn
 
 from schemas.errors import SpecError
@@ -22,10 +23,27 @@ from tasks.sources.read import read_splits
 def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape:
     """The landscape of a user's model.
 
+    What its code draws from torch's global random numbers follows from the seed.
+
     Raises:
         SpecError: a file, a name or a number in the parameters is wrong.
         WorkError: a path cannot be trained, or an alignment would change a checkpoint's function.
     """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(context.seed)
+        given = _given(parameters, context)
+    setting = Setting(
+        z=context.z,
+        seed=context.seed,
+        cache=context.cache,
+        train=context.train,
+        progress=context.progress,
+    )
+    return assemble(given, setting)
+
+
+def _given(parameters: ModelParameters, context: BuildContext) -> Given:
+    """The module, its checkpoint, the data and the loss."""
     base = context.base
     module = call(parameters.model, base, "model", parameters.arguments)
     if not isinstance(module, nn.Module):
@@ -36,7 +54,7 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         tensors = read_checkpoint(parameters.checkpoint, base, "checkpoint")
         load_checkpoint(module, tensors, "checkpoint")
     data = parameters.data
-    given = Given(
+    return Given(
         module=module,
         splits=read_splits(data, context.splits, base, data.seed),
         loss=_loss(parameters.loss, base),
@@ -44,14 +62,6 @@ def build_model(parameters: ModelParameters, context: BuildContext) -> Landscape
         raw=lambda checkpoint: read_checkpoint(checkpoint, base, "checkpoint"),
         base=base,
     )
-    setting = Setting(
-        z=context.z,
-        seed=context.seed,
-        cache=context.cache,
-        train=context.train,
-        progress=context.progress,
-    )
-    return assemble(given, setting)
 
 
 def _loss(reference: str, base: Path) -> str | SampleLoss:

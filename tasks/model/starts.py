@@ -38,7 +38,9 @@ class FreshParameters:
         Raises:
             SpecError: a layer cannot be initialised.
         """
-        module = copy.deepcopy(self.module).to("cpu")
+        module = copy.deepcopy(self.module)
+        if any(parameter.device.type != "cpu" for parameter in module.parameters()):
+            module = module.to("cpu")
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(random.integers(2**63)))
             for parameter in module.parameters():
@@ -69,6 +71,8 @@ def _reset(layer: nn.Module) -> None:
 def _filled(tensor: Tensor, origin: Tensor, random: np.random.Generator) -> npt.NDArray[np.float64]:
     """The numbers of a parameter, drawn after the origin's where no layer has set them."""
     numbers = tensor.detach().double().reshape(-1).numpy()
+    if not np.isnan(numbers).any():
+        return numbers
     own = origin.detach().double().cpu().numpy()
     drawn = own.mean() + own.std() * random.standard_normal(numbers.size)
     return np.where(np.isnan(numbers), drawn, numbers)

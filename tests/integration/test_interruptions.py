@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -13,6 +14,7 @@ import xarray as xr
 import yaml
 
 from pipeline.ledger import Ledger
+from pipeline.running import run
 from pipeline.verifying import verify
 
 SPEC = {
@@ -161,3 +163,32 @@ def test_status_and_json_of_a_run(tmp_path):
     }
     code, out, err = finish(start("-m", "pipeline.cli", "run", spec))
     assert "complete, nothing left to scan" in err
+
+
+STARTS = """
+task: model
+parameters: {{model: "{models}:exclusive_or", data: {{factory: "{models}:truth_table"}}, loss: mse}}
+starts: {{num: 96}}
+descent: {{tolerance: 1.0e-6, max_iterations: 50, keep_parameters: true}}
+splits: [train]
+chunks: {{start: 8}}
+compute: {{workers: 0, dtype: float64, engine: {{name: loop, point_block: 8}}}}
+store: {store}
+"""
+
+
+def test_killed_descents_are_continued(tmp_path):
+    models = Path(__file__).parents[2] / "examples" / "models.py"
+    stores = {name: tmp_path / f"{name}.zarr" for name in ("undisturbed", "killed")}
+    for name, store in stores.items():
+        (tmp_path / f"{name}.yaml").write_text(STARTS.format(models=models, store=store))
+    process = start("-c", RUN, tmp_path / "killed.yaml")
+    wait_for(stores["killed"], 2, process)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert Ledger(stores["killed"], writable=False).counts().pending > 0
+    code, out, err = finish(start("-m", "pipeline.cli", "resume", stores["killed"]))
+    assert code == 0, err
+    assert "ends_not_converged" in out
+    run(tmp_path / "undisturbed.yaml")
+    assert_same_bits(stores["killed"], xr.open_zarr(stores["undisturbed"]).load())
