@@ -40,6 +40,7 @@ MOST_NUMBERS = 2**16
 """Parameters of a module whose landscape is built again to refine its minima."""
 
 _USUAL_ITERATIONS = 20
+_PROBED = 2
 # What the loss and its gradient cost, and a row of the Hessian, in evaluations of the loss.
 _PASSES, _PASSES_PER_AXIS = 4, 4
 # Points are the same, in cells, if they are nearer than this.
@@ -50,7 +51,8 @@ _SETTLED = ("minimum", "degenerate", "saddle")
 _KINDS = (
     f"minimum: all eigenvalues above the tolerance, {_FLAT:g} of the greatest magnitude and more "
     "than rounding; degenerate: the least within it; saddle: the least below it; edge: the descent "
-    f"left the grid; not converged; {NOT_REFINED}: others are deeper"
+    f"left the grid; not converged; {NOT_REFINED}: others are deeper, or it would cost too much, "
+    "or there are no second derivatives"
 )
 _REFINEMENT = (
     "Newton's method in a trust region of cells of the grid, float64, from the "
@@ -87,14 +89,18 @@ def refined(
     place = np.full((rows, len(axes)), np.nan)
     kind, same_as = np.full(rows, NOT_REFINED, dtype=object), np.arange(rows)
     for rows_of, landscape, split in _surfaces(table, landscapes):
-        depth = table["depth"].values[rows_of]
         most = affordable(landscape, split, len(axes))
+        depth = table["depth"].values[rows_of]
         chosen = np.sort(rows_of[np.argsort(-depth, kind="stable")[:most]])
         if not chosen.size:
             continue
-        function = over_section(landscape, split, torch.device("cpu"), torch.float64)
         start = np.asarray(table["coordinate"].values[chosen], dtype=np.float64)
-        ends = refine(function, start, axes)
+        try:
+            function = over_section(landscape, split, torch.device("cpu"), torch.float64)
+            ends = refine(function, start, axes)
+        except RuntimeError:
+            # What a module computes may have no second derivatives, or none in float64.
+            continue
         place[chosen], kind[chosen] = ends.coordinate, ends.kind
         for name, column in numbers.items():
             column[chosen] = getattr(ends, name)
@@ -141,32 +147,34 @@ def affordable(landscape: Landscape, split: str, z: int) -> int:
     objective = landscape.objective
     if not isinstance(objective, EmpiricalRisk):
         return MOST
+    if objective.reestimation is not None:
+        return 0  # its statistics are another function of each point
     data = objective.splits[split]
-    a_pass = len(data) * _multiplications(objective.module, data.inputs[:1])
+    a_pass = len(data) * _multiplications(objective.module, data.inputs[:_PROBED])
     per_minimum = a_pass * (_PASSES + _PASSES_PER_AXIS * z) * _USUAL_ITERATIONS
     return min(MOST_OF_RISK, MOST_OPERATIONS // per_minimum)
 
 
-def _multiplications(module: nn.Module, sample: Tensor) -> int:
-    """About how many a module needs for a sample: each weight once for each place it is used at.
+def _multiplications(module: nn.Module, samples: Tensor) -> int:
+    """About how many a module needs for a sample, by what it does to a few.
 
-    A layer's weight (k, …) is used at as many places as the layer has outputs, by k; every
-    parameter at one at least.
+    A layer's weight (k, …) is used at as many places as the layer has outputs, by k; together no
+    less than each parameter once.
     """
-    module = copy.deepcopy(module).double().eval()
-    counts = [sum(parameter.numel() for parameter in module.parameters())]
+    module = copy.deepcopy(module).eval()
+    used: list[int] = []
 
     def count(layer: nn.Module, _: object, output: object) -> None:
         weight = getattr(layer, "weight", None)
         if isinstance(weight, Tensor) and isinstance(output, Tensor) and weight.dim() > 1:
-            places = output.numel() // weight.shape[0]
-            counts.append(weight.numel() * max(0, places - 1))
+            used.append(weight.numel() * (output.numel() // weight.shape[0]))
 
     for layer in module.modules():
         layer.register_forward_hook(count)
     with torch.no_grad():
-        module(sample.double() if sample.is_floating_point() else sample.clone())
-    return sum(counts)
+        module(samples.clone())
+    numbers = sum(parameter.numel() for parameter in module.parameters())
+    return max(numbers, sum(used) // len(samples), 1)
 
 
 def _cells(start: Floats, axes: Sequence[Floats]) -> Floats:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -188,6 +190,35 @@ def test_the_risk_of_a_module_is_refined_as_far_as_operations_go(monkeypatch):
     convolved = Landscape(EmpiricalRisk(network, squared_error, {"train": images}), None)
     monkeypatch.setattr(refining, "MOST_OPERATIONS", 10 * 27 * 64 * 12 * 20 * 3)
     assert refining.affordable(convolved, "train", 2) == 3
+
+
+class Once(torch.autograd.Function):
+    """The identity, but for its second derivative, which nobody has written."""
+
+    @staticmethod
+    def forward(context, inputs):
+        return inputs.clone()
+
+    @staticmethod
+    def backward(context, slopes):
+        if torch.is_grad_enabled():
+            raise NotImplementedError("derivative for backward is not implemented")
+        return slopes
+
+
+class WithOnce(nn.Linear):
+    def forward(self, inputs):
+        return Once.apply(super().forward(inputs))
+
+
+def test_a_module_without_second_derivatives_is_not_refined():
+    landscape = risk()
+    module = WithOnce(2, 1, bias=False)
+    objective = replace(landscape.objective, module=module)
+    axes = [np.linspace(-1, 1, 5)] * 2
+    table = analysed(scan(np.add.outer(axes[0] ** 2, axes[1] ** 2), axes), {}).minima
+    found = refined(table, [replace(landscape, objective=objective)], axes)
+    assert kinds(found) == [NOT_REFINED]
 
 
 def test_the_store_holds_the_minima_with_their_basins(tmp_path):
