@@ -11,7 +11,7 @@ from schemas.study import Figure, Series
 from tasks.neuron import measures, relu_measures
 from tasks.neuron.measures import Trees, facts
 
-_RAYS_SHOWN = 4
+_RAYS_SHOWN = 2
 
 
 def figures(

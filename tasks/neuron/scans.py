@@ -116,7 +116,9 @@ def _descents(num: int) -> dict[str, dict[str, Any]]:
     descent = {"tolerance": 1e-9, "keep_parameters": True}
     return {
         "starts": _scan(
-            {"data": _geometric(4), "dimensions": 2}, starts={"num": num}, descent=descent
+            {"data": _geometric(4), "dimensions": 2},
+            starts={"num": num},
+            descent={**descent, "method": "lm"},
         ),
         "starts-entropic": _scan(
             {"data": _geometric(4), "dimensions": 2, "loss": "entropic"},
