@@ -127,7 +127,7 @@ class _Regions:
     def _measured(self, u: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Losses (P,), and gradients (P, f) and Hessians (P, f, f) in cells."""
         theta, cell = self._theta(u, rows), self._cell[rows]
-        parts = [self._derivatives(block) for block in theta.split(_TOGETHER)]
+        parts = [self._derivatives(block) for block in torch.split(theta, _TOGETHER)]
         loss, slope, bend = (torch.cat(part) for part in zip(*parts, strict=True))
         return loss, slope * cell, bend * cell[:, :, None] * cell[:, None, :]
 
