@@ -354,7 +354,7 @@ SPECS = {
         {"axes": {"h1": {"values": []}}},
         r"axes\.h1\.values: got \[\]; expected at least",
     ),
-    "no axes": ({"axes": {}}, r"axes: got \{\}; expected at least 1 entry"),
+    "no axes": ({"axes": {}}, r"expected axes or starts, and neither is; give one of them"),
     "a list of axes": ({"axes": [1]}, r"axes: got \[1\]; expected a mapping"),
     "a number for an axis": ({"axes": {"h1": 3}}, r"axes\.h1: got 3; expected a mapping"),
     "reserved axis name": ({"axes": {"loss": AXES["h1"]}}, r"'loss' is reserved; rename it"),
@@ -457,8 +457,8 @@ SPECS = {
 
 FILES = {
     "not YAML": ("task: [", r"not valid YAML at line 1"),
-    "a list": ("- 1\n", r"expected a mapping with task and axes, got list"),
-    "empty": ("", r"expected a mapping with task and axes, got NoneType"),
+    "a list": ("- 1\n", r"expected a mapping with task and axes or starts, got list"),
+    "empty": ("", r"expected a mapping with task and axes or starts, got NoneType"),
     "a key twice": ("task: a\ntask: b\n", r"the key 'task' is given twice"),
     "a Python object": ("task: !!python/object/apply:os.system ['true']\n", r"not valid YAML"),
     "binary": (b"\xff\xfe\x00", r"is not UTF-8 text"),
