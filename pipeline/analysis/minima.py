@@ -13,36 +13,22 @@ Shape legend: R = replicates, S = splits, z = axes, M = minima.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from dask.delayed import delayed
 
+from pipeline.analysis.blocks import Block, blocks_of, over
 from pipeline.analysis.depths import Depths, Passes, depths
-from pipeline.analysis.descending import (
-    HALO,
-    Indices,
-    Mask,
-    evenly_scaled,
-    followed,
-    offsets,
-    shifted,
-    walled,
-    ways,
-)
+from pipeline.analysis.descending import Indices, Mask, followed, ways
 from pipeline.analysis.frame import Floats, Frame, computed
-from pipeline.analysis.halo import grown, inner, rechunked, with_halo
-from pipeline.analysis.joining import Border, Joined, Places, border, joined
+from pipeline.analysis.joining import Border, Joined, border, joined
 from pipeline.analysis.proximity import ROUNDING_UNITS
+from pipeline.analysis.watersheds import Labels, Watershed, watersheds
 
-Labels: TypeAlias = npt.NDArray[np.int32]
-T = TypeVar("T")
-
-BLOCK_POINTS = 2**20
 MOST_LOOKS = 2**33
 """Greatest number of neighbours looked at, 3^z for each point of the grid."""
 MOST_MINIMA = 2**20
@@ -107,10 +93,10 @@ def minima(frame: Frame, at: tuple[int, ...] | None, relative: float) -> list[li
 def _of_replicate(
     frame: Frame, replicate: int, at: int | None, keep: bool, relative: float
 ) -> list[Minima | None]:
-    blocks = _blocks(frame, replicate)
+    blocks = blocks_of(frame, replicate)
     if len(blocks) == 1:  # it is read but once
         blocks = [replace(blocks[0], loss=computed(blocks[0].loss)[0])]
-    borders = _over(blocks, _borders, [()] * len(blocks))
+    borders = over(blocks, _borders, [()] * len(blocks))
     splits = range(len(frame.splits))
     wanted: list[Joined | None] = []
     uniform = []
@@ -121,7 +107,7 @@ def _of_replicate(
         uniform.append([_only_basin(whole, each) for each in of_split])
     del borders
     shared = delayed(wanted, pure=False, traverse=False)
-    parts = _over(blocks, _watersheds, list(zip(*uniform, strict=True)), shared, at, keep)
+    parts = over(blocks, watersheds, list(zip(*uniform, strict=True)), shared, at, keep)
     return [
         None
         if every is None
@@ -130,75 +116,7 @@ def _of_replicate(
     ]
 
 
-@dataclass(frozen=True)
-class _Block:
-    """A block of losses (S, m₁+4, …), lazy or not, with its coordinates (m_k+4,) and its place."""
-
-    loss: Any
-    coordinates: tuple[Floats, ...]
-    places: Places
-    shape: tuple[int, ...]
-
-    @property
-    def slices(self) -> tuple[slice, ...]:
-        corner = self.places.corner
-        return tuple(slice(c, c + m) for c, m in zip(corner, self.shape, strict=True))
-
-
-def _blocks(frame: Frame, replicate: int) -> list[_Block]:
-    axes = range(1, 1 + len(frame.axes))
-    chunk = grown([each[0] for each in frame.loss.chunks[2:]], frame.grid_shape, BLOCK_POINTS)
-    lengths = [_lengths(n, length) for n, length in zip(frame.grid_shape, chunk, strict=True)]
-    loss = rechunked(frame.loss[replicate], dict(zip(axes, lengths, strict=True)))
-    lazy = with_halo(loss, axes, HALO).to_delayed()[0]  # type: ignore[no-untyped-call]
-    padded = [
-        np.pad(along, HALO, constant_values=np.nan) for along in evenly_scaled(frame.coordinates)
-    ]
-    starts = [np.cumsum([0, *each[:-1]]) for each in lengths]
-    blocks = []
-    for number in np.ndindex(*lazy.shape):
-        corner = tuple(int(each[k]) for each, k in zip(starts, number, strict=True))
-        shape = tuple(each[k] for each, k in zip(lengths, number, strict=True))
-        spans = [slice(c, c + m + 2 * HALO) for c, m in zip(corner, shape, strict=True)]
-        along = tuple(each[span] for each, span in zip(padded, spans, strict=True))
-        blocks.append(_Block(lazy[number], along, Places(corner, frame.grid_shape), shape))
-    return blocks
-
-
-def _lengths(n: int, length: int) -> tuple[int, ...]:
-    """Lengths of the blocks along an axis of n points: none is less than the halo."""
-    length = max(HALO, length)
-    whole, rest = divmod(n, length)
-    lengths = [length] * whole + ([rest] if rest else [])
-    if len(lengths) > 1 and rest and rest < HALO:
-        lengths[-2:] = [length + rest]
-    return tuple(lengths)
-
-
-def _over(
-    blocks: Sequence[_Block], function: Callable[..., T], own: Sequence[object], *shared: object
-) -> list[T]:
-    """function(losses, block, its own, *shared) of every block, which is without its losses."""
-    tasks = [
-        delayed(partial(_called, function, replace(block, loss=None), each), pure=False)(
-            block.loss, *shared
-        )
-        for block, each in zip(blocks, own, strict=True)
-    ]
-    return list(computed(*tasks))
-
-
-def _called(
-    function: Callable[..., T],
-    block: _Block,
-    own: object,
-    loss: npt.NDArray[Any],
-    *shared: object,
-) -> T:
-    return function(loss, block, own, *shared)
-
-
-def _borders(loss: npt.NDArray[Any], block: _Block, _: object) -> list[Border]:
+def _borders(loss: npt.NDArray[Any], block: Block, _: object) -> list[Border]:
     return [border(ways(each, block.coordinates), block.places) for each in loss]
 
 
@@ -211,99 +129,10 @@ def _only_basin(whole: Joined, of: Border) -> int | None:
     return int(found[0]) if found.size and (found == found[0]).all() else None
 
 
-@dataclass(frozen=True)
-class _Watershed:
-    """Of a block: how many points lead to each minimum that any leads to, and the passes."""
-
-    minima: Indices
-    points: Indices
-    passes: Passes
-    here: int | None
-    basin: Labels | None
-
-
-def _watersheds(
-    loss: npt.NDArray[Any],
-    block: _Block,
-    only: Sequence[int | None],
-    wanted: Sequence[Joined | None],
-    at: int | None,
-    keep: bool,
-) -> list[_Watershed | None]:
-    return [
-        None if whole is None else _watershed(each, block, basin, whole, at, keep)
-        for each, basin, whole in zip(loss, only, wanted, strict=True)
-    ]
-
-
-def _watershed(
-    loss: npt.NDArray[Any],
-    block: _Block,
-    only: int | None,
-    whole: Joined,
-    at: int | None,
-    keep: bool,
-) -> _Watershed:
-    values, labels = _labelled(loss, block, only, whole)
-    own = inner(labels)
-    counts = np.bincount(own.ravel() + 1)[1:]
-    led_to = np.flatnonzero(counts)
-    here = None
-    if at is not None:
-        cell = np.subtract(np.unravel_index(at, block.places.shape), block.places.corner)
-        if (cell >= 0).all() and (cell < own.shape).all():
-            here = int(own[tuple(cell)])
-    kept = own.copy() if keep else None
-    return _Watershed(led_to, counts[led_to], _passes(labels, values), here, kept)
-
-
-def _labelled(
-    loss: npt.NDArray[Any], block: _Block, only: int | None, whole: Joined
-) -> tuple[Floats, Labels]:
-    """Losses (m₁+2, …), walls +inf, and the number of the minimum each descends to, −1 for walls.
-
-    With `only`, that is the minimum of all own points, and no way has to be followed.
-    """
-    if only is None:
-        found = ways(loss, block.coordinates)
-        values, end = found.values, found.end
-    else:
-        values = inner(walled(loss))
-        end = np.arange(values.size)
-    opened = values.ravel() < np.inf
-    ends = np.zeros(opened.size, dtype=np.bool_)
-    ends[end[opened]] = True
-    number = np.full(opened.size, -1 if only is None else only, dtype=np.int32)
-    if only is not None:
-        inner(ends.reshape(values.shape))[...] = False
-    terminal = np.flatnonzero(ends)
-    number[terminal] = whole.basins(block.places.of(terminal, values.shape))
-    labels = np.where(opened, number[end], np.int32(-1))
-    return values, labels.reshape(values.shape)
-
-
-def _passes(labels: Labels, values: Floats) -> Passes:
-    """The passes from own points of a block to neighbours after them."""
-    if np.unique(labels[labels >= 0]).size < 2:
-        return Passes.none()
-    here, height = inner(labels), inner(values)
-    found = [Passes.none()]
-    for offset in offsets(labels.ndim):
-        if offset < (0,) * labels.ndim:
-            continue  # that neighbour has this point among those after it
-        there = shifted(labels, offset)
-        at = np.nonzero((here != there) & (here >= 0) & (there >= 0))
-        one, other = here[at].astype(np.int64), there[at].astype(np.int64)
-        over = np.maximum(height[at], shifted(values, offset)[at])
-        part = Passes(np.minimum(one, other), np.maximum(one, other), over)
-        found.append(Passes.merge([part]))
-    return Passes.merge(found)
-
-
 def _simplified(
     every: Joined,
-    parts: Sequence[_Watershed],
-    blocks: Sequence[_Block],
+    parts: Sequence[Watershed],
+    blocks: Sequence[Block],
     frame: Frame,
     relative: float,
 ) -> Minima:

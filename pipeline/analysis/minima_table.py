@@ -14,7 +14,8 @@ import xarray as xr
 
 from pipeline.analysis.descending import Indices
 from pipeline.analysis.frame import Frame
-from pipeline.analysis.minima import Labels, Minima
+from pipeline.analysis.minima import Minima
+from pipeline.analysis.watersheds import Labels
 from schemas.layout import AXIS, BASIN, MINIMA, MINIMUM, REPLICATE, SPLIT
 
 _WALL = np.int32(-1)

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline.analysis import blocks
 from pipeline.analysis import minima as module
 from pipeline.analysis.descending import lowest_neighbour
 from pipeline.analysis.frame import frame_of
@@ -104,8 +105,8 @@ def found_in(loss, coordinates, length=None, at=None, relative=0.0):
     """The minima of one surface; in blocks of chunks of `length` if it is given."""
     chunks = None if length is None else [length] * loss.ndim
     frame = frame_of(scan(loss, coordinates, "affine", chunks=chunks))
-    points = module.BLOCK_POINTS if length is None else 1
-    with mock.patch.object(module, "BLOCK_POINTS", points), dask.config.set(scheduler="sync"):
+    points = blocks.BLOCK_POINTS if length is None else 1
+    with mock.patch.object(blocks, "BLOCK_POINTS", points), dask.config.set(scheduler="sync"):
         ((found,),) = minima(frame, at, relative)
     return found
 
@@ -138,10 +139,10 @@ def test_blocks_find_what_the_whole_has_to_the_bit(field, length, relative, data
     loss, coordinates = field
     at = tuple(data.draw(st.integers(0, n - 1)) for n in loss.shape)
     whole = found_in(loss, coordinates, None, at, relative)
-    blocks = found_in(loss, coordinates, length, at, relative)
+    cut = found_in(loss, coordinates, length, at, relative)
     for name in ("place", "loss", "at_edge", "plateau", "depth", "points", "basin"):
-        np.testing.assert_array_equal(getattr(blocks, name), getattr(whole, name), err_msg=name)
-    assert (blocks.merged, blocks.here) == (whole.merged, whole.here)
+        np.testing.assert_array_equal(getattr(cut, name), getattr(whole, name), err_msg=name)
+    assert (cut.merged, cut.here) == (whole.merged, whole.here)
     assert whole.here == (None if whole.basin[at] < 0 else whole.basin[at])
     np.testing.assert_array_equal(
         np.bincount(whole.basin.ravel() + 1, minlength=whole.place.size + 1)[1:], whole.points
