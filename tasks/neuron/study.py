@@ -26,9 +26,9 @@ _FULL = Sizes(
     replicates=16,
 )
 _QUICK = Sizes(
-    growth={(1, 3): 128, (2, 4): 48, (3, 6): 20},
+    growth={(1, 3): 128, (2, 4): 32, (3, 6): 20},
     ratios=(4,),
-    side=33,
+    side=21,
     starts=60,
     rays=6,
     samples=(),
