@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import engine, memory, minima, orchestration, startup, workers
+from benchmarks import descents, engine, memory, minima, orchestration, startup, workers
 
 BENCHMARKS = {
     "startup": startup.main,
     "orchestration": orchestration.main,
     "engine": engine.main,
+    "descents": descents.main,
     "workers": workers.main,
     "memory": memory.main,
     "minima": minima.main,

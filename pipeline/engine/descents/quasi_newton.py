@@ -145,10 +145,13 @@ class _Descents:
         level &= along <= (2 * _DECREASE - 1) * state.slope
         down = finite & (enough | level)
         accepted = down & (along >= _CURVATURE * state.slope) & ~state.ended
-        failed = self._narrow(down, torch.where(finite, along, torch.inf)) & ~accepted
-        anew = self._forget(failed)
+        stuck = anew = torch.zeros_like(accepted)
+        if not bool(accepted.all()):
+            failed = self._narrow(down, torch.where(finite, along, torch.inf)) & ~accepted
+            anew = self._forget(failed)
+            stuck = failed & ~anew
         self._move(accepted, shift, trial, loss, gradient)
-        self._retire(failed & ~anew)
+        self._retire(stuck)
         self._begin((accepted | anew) & ~state.ended)
         self._compact()
 
