@@ -29,7 +29,7 @@ from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split, squared_error
 from tasks.section import whole_section
 
-ROUNDS = 3
+ROUNDS = 5
 _ONE_BY_ONE = 16
 _SAMPLES = 64
 _MOST_ITERATIONS = 1000
@@ -104,7 +104,7 @@ def teacher_and_student() -> Problem:
 
 
 def together(problem: Problem, starts: Tensor) -> Run:
-    """In blocks, as a scan takes them."""
+    """In blocks of as many as a worker takes together."""
     split = Split(problem.inputs, problem.targets)
     objective = EmpiricalRisk(problem.module, squared_error, {"train": split})
     origin = {name: p.detach() for name, p in problem.module.named_parameters()}

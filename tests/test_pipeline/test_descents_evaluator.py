@@ -97,7 +97,7 @@ def test_residuals_are_those_of_the_loss_for_numbers_and_for_classes():
 def test_metrics_at_the_end_are_those_of_the_plain_evaluator_there(name):
     landscape = whole(name)
     splits = tuple(landscape.objective.splits)
-    points = 0.3 * np.random.default_rng(0).standard_normal((2, landscape.section.z))
+    points = 0.3 * np.random.default_rng(0).standard_normal((1, landscape.section.z))
     descent = Descent(max_iterations=4)
     found = make_evaluator(landscape, splits, METRICS, choice_of("loop"), descent).evaluate(points)
     plain = make_evaluator(landscape, splits, ("loss", "gradient_norm"), choice_of("autograd"))
@@ -160,7 +160,8 @@ def test_blocks_of_starts_are_counted_from_the_first():
     choice, descent = choice_of("loop", point_block=4), Descent(tolerance=1e-6)
     evaluator = make_evaluator(module, ("train",), METRICS, choice, descent)
     whole_batch = evaluator.evaluate(points)
-    parts = [evaluator.evaluate(part) for part in (points[:8], points[8:])]
+    elsewhere = np.concatenate([[[0.0]], points.reshape(-1, 1)]).ravel()[1:].reshape(11, 10)
+    parts = [evaluator.evaluate(part) for part in (elsewhere[:8], points[8:])]
     for name in METRICS:
         joined = np.concatenate([part[name] for part in parts], axis=-1)
         assert np.array_equal(whole_batch[name], joined)
@@ -236,7 +237,7 @@ def test_the_global_minimum_is_that_of_the_first_split():
 
 def test_in_float32_eigenvalues_are_float64():
     module, _ = linear_net()
-    choice = replace(choice_of("loop"), dtype="float32")
+    choice = replace(choice_of("loop", point_block=2), dtype="float32")
     points = np.random.default_rng(0).standard_normal((2, 10))
     evaluator = make_evaluator(module, ("train",), METRICS, choice, Descent(tolerance=1e-3))
     found = evaluator.evaluate(points)

@@ -50,7 +50,8 @@ def descend(
         SpecError: the method is lm and the loss no sum of squares.
     """
     scaled = _Scaled(function, scale)
-    begin = starts if scale is None else starts / scale
+    # Copied, as kernels may sum in another order where memory begins at another boundary.
+    begin = starts.clone() if scale is None else starts / scale
     if method in ("gd", "lbfgs"):
         memory = MEMORY if method == "lbfgs" else 0
         ends = quasi_newton(scaled.slopes, begin, tolerance, max_iterations, memory)

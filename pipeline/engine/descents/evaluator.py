@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pipeline.engine.blocks import aligned
 from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Values
 from pipeline.engine.descents.descend import descend
 from pipeline.engine.descents.functions import Function, all_parameters, over_parameters
@@ -88,7 +89,7 @@ class _Split:
             self._function, starts, descent.method, descent.tolerance, descent.max_iterations
         )
         with torch.no_grad():
-            before = self._function.value(starts)
+            before = self._function.value(aligned(starts))
         eigenvalues = end_eigenvalues(self._double, ends.theta.double())
         return {
             "end_loss": ends.loss,

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 from torch.func import functional_call, vmap
 
+from pipeline.engine.blocks import aligned
 from pipeline.engine.contract import changes_inputs, load_origin, trainable_names
 from tasks.kernels import open_kernels
 from tasks.landscape import Landscape
@@ -176,7 +177,7 @@ class _Risk:
         load_origin(self._module, origin)
         data = objective.splits[split]
         self._inputs, self._targets = (
-            part.to(device, dtype if part.is_floating_point() else part.dtype)
+            aligned(part.to(device, dtype if part.is_floating_point() else part.dtype))
             for part in (data.inputs, data.targets)
         )
         self._changes_inputs = changes_inputs(self._module, self._inputs)
@@ -207,7 +208,8 @@ class _Risk:
         def of_points(theta: Tensor) -> Tensor:
             with open_kernels(self._module):
                 named = self._named(theta)
-                if batched:
+                # Of a single point, as of a descent that outlasts the others, vmap is the slower.
+                if batched and len(theta) > 1:
                     found: Tensor = vmap(function)(named)
                     return found
                 rows = range(len(theta))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from pipeline.engine.blocks import aligned
 from pipeline.engine.contract import Floats
 from pipeline.engine.descents.derivatives import hessians
 from pipeline.engine.descents.functions import Function
@@ -32,7 +33,7 @@ def end_eigenvalues(function: Function, theta: Tensor) -> Tensor:
     if function.n > MOST_DENSE:
         return torch.stack([_by_products(function, point) for point in theta])
     size = max(1, BLOCK_BYTES // (COPIES * 8 * function.n**2))
-    return torch.cat([_dense(function, part) for part in torch.split(theta, size)])
+    return torch.cat([_dense(function, aligned(part)) for part in torch.split(theta, size)])
 
 
 def _dense(function: Function, theta: Tensor) -> Tensor:
