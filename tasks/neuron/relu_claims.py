@@ -38,13 +38,13 @@ def on_plane(scan: str) -> list[Claim]:
         threshold=GRADIENT,
         sense="at most",
         figure=scan,
-        hypothesis=measures.is_population(measures.POPULATION),
+        hypothesis=measures.is_population(scan, measures.POPULATION),
     )
     of_sample = replace(
         gradient,
         statement="the gradient of a sample's loss is that of the expectation: greatest difference",
         statistic=measures.wrong_gradient(scan, measures.SAMPLE),
-        hypothesis=measures.is_population(measures.SAMPLE),
+        hypothesis=measures.is_population(scan, measures.SAMPLE),
     )
     return [
         Claim(

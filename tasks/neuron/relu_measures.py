@@ -23,6 +23,7 @@ POPULATION = "population"
 SAMPLE = "sample"
 _OPPOSITE = 1e-6
 _AT_TEACHER = 1e-5
+_ROUNDED = 1e-12
 
 
 def norm_of_teacher(tree: xr.DataTree, replicate: int = 0) -> float:
@@ -43,11 +44,17 @@ def along_and_across(tree: xr.DataTree) -> tuple[Floats, Floats]:
 
 def losses(tree: xr.DataTree, split: str) -> Floats:
     """Losses (R, P) of a plane."""
-    loss = tree["loss"].sel({SPLIT: split})
-    if REPLICATE not in loss.dims:
-        loss = loss.expand_dims(REPLICATE)
-    values = np.asarray(loss.transpose(REPLICATE, ...), dtype=np.float64)
-    return values.reshape(len(values), -1)
+    return _values(tree, "loss", split)
+
+
+def _values(tree: xr.DataTree, name: str, split: str) -> Floats:
+    """A variable of a plane: (R, P), or (R, 2, P) where it is by axis."""
+    found = tree[name].sel({SPLIT: split})
+    if REPLICATE not in found.dims:
+        found = found.expand_dims(REPLICATE)
+    leading = [REPLICATE, *([AXIS] if AXIS in found.dims else [])]
+    values = np.asarray(found.transpose(*leading, ...), dtype=np.float64)
+    return values.reshape(*values.shape[: len(leading)], -1)
 
 
 def rate_from_zero(angle: Floats, norm: float) -> Floats:
@@ -153,39 +160,43 @@ def wrong_gradient(scan: str, split: str) -> Statistic:
     """Greatest difference of the measured gradient in a plane from Tian's, but at w = 0."""
 
     def statistic(scans: Trees) -> float:
-        tree = scans[scan]
+        tree, worst = scans[scan], 0.0
         along, across = along_and_across(tree)
-        measured = tree["section_gradient"].sel({SPLIT: split})
-        if REPLICATE in measured.dims:
-            measured = measured.isel({REPLICATE: 0})
-        values = np.asarray(measured.transpose(AXIS, ...), dtype=np.float64).reshape(2, -1)
-        expected = np.stack(tian(along, across, norm_of_teacher(tree)))
         at = np.hypot(along, across) > 0
-        return float(np.abs(values - expected)[:, at].max())
+        for replicate, values in enumerate(_values(tree, "section_gradient", split)):
+            expected = np.stack(tian(along, across, norm_of_teacher(tree, replicate)))
+            worst = max(worst, float(np.abs(values - expected)[:, at].max()))
+        return worst
 
     return statistic
 
 
-def is_population(split: str) -> Hypothesis:
-    """The gradient is that of the expectation."""
-    return Hypothesis(
-        "the loss is the expectation over normal inputs", lambda _: split == POPULATION
-    )
+def is_population(scan: str, split: str) -> Hypothesis:
+    """The loss is the expectation: at w = 0 it is ‖v‖²/4, which that of no sample is."""
+
+    def met(scans: Trees) -> bool:
+        tree = scans[scan]
+        at = np.hypot(*along_and_across(tree)) == 0
+        found = losses(tree, split)[:, at]
+        expected = [norm_of_teacher(tree, each) ** 2 / 4 for each in range(len(found))]
+        away = found / np.array(expected)[:, None] - 1
+        return bool(at.any() and (np.abs(away) <= _ROUNDED).all())
+
+    return Hypothesis("the loss is the expectation over normal inputs: ‖v‖²/4 at w = 0", met)
 
 
 def least_slope(scan: str) -> Statistic:
     """Least ‖∇L‖ / min(‖w‖, ‖w − v‖) of a plane's points but v and 0; a critical point has 0."""
 
     def statistic(scans: Trees) -> float:
-        tree = scans[scan]
+        tree, least = scans[scan], math.inf
         along, across = along_and_across(tree)
-        norms = tree["gradient_norm"].sel({SPLIT: POPULATION})
-        if REPLICATE in norms.dims:
-            norms = norms.isel({REPLICATE: 0})
-        slope = np.asarray(norms, dtype=np.float64).reshape(-1)
-        away = np.minimum(np.hypot(along, across), np.hypot(along - norm_of_teacher(tree), across))
-        at = away > 1e-9
-        return float((slope[at] / away[at]).min())
+        for replicate, slope in enumerate(_values(tree, "gradient_norm", POPULATION)):
+            beside = np.hypot(along - norm_of_teacher(tree, replicate), across)
+            away = np.minimum(np.hypot(along, across), beside)
+            at = away > 1e-9
+            least = min(least, float((slope[at] / away[at]).min()))
+        return least
 
     return statistic
 

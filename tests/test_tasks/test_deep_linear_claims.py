@@ -186,6 +186,9 @@ def test_losses_of_critical_points(given):
     assert verdict(VALUES, ends_tree(given, ends)).verdict is Outcome.HOLDS
     judged = verdict(VALUES, ends_tree(given, ends * 1.001))
     assert judged.verdict is Outcome.REFUTED
+    # No more eigenvalues add up than the least width.
+    narrower = ends_tree(given, ends, widths=(4, min(given["widths"]) - 1, 3))
+    assert verdict(VALUES, narrower).verdict is Outcome.REFUTED
 
 
 def test_the_gradient_of_the_product_is_that_of_autograd():
@@ -232,6 +235,8 @@ def test_lines_through_zero_fall_to_the_order_of_the_depth(depth):
     assert verdict(falls, tree).verdict is Outcome.HOLDS
     assert verdict(flat, tree).verdict is Outcome.HOLDS
     assert verdict(flat, line_tree(layers(depth), depth=depth + 1)).verdict is Outcome.REFUTED
+    level = tree.to_dataset().assign(loss=tree["loss"] * 0)
+    assert measures.share_below_origin("s")({"s": xr.DataTree(level)}) == 0
 
 
 @pytest.mark.parametrize("origin", ["minimum", "seeded"])

@@ -227,6 +227,21 @@ def test_the_plane_of_a_relu_neuron(plane):
     assert verdict(gradient, s=wrong) is verdict(critical, s=wrong) is REFUTED
 
 
+def test_the_worst_replicate_of_a_plane_counts_and_its_loss_must_be_the_expectation(plane):
+    _, gradient, critical, _ = relu_claims.on_plane("s")
+    measured = ["section_gradient", "gradient_norm"]
+    data = plane.to_dataset()
+    every = data[measured].expand_dims(replicate=data.sizes["replicate"]).copy(deep=True)
+    every["section_gradient"].values[6, 0, 0, 2, 9] += 1e-9
+    every["gradient_norm"].values[7, 0, 4, 4] = 0.01
+    several = xr.DataTree(data.drop_vars(measured).merge(every))
+    assert verdict(gradient, s=several) is verdict(critical, s=several) is REFUTED
+    shifted = plane.copy(deep=True)
+    shifted["loss"].loc[{"split": "population", "replicate": 3}] *= 1 + 1e-9
+    assert verdict(gradient, s=shifted) is INCONCLUSIVE
+    assert verdict(gradient, s=xr.DataTree(data.isel(along=slice(9, None)))) is INCONCLUSIVE
+
+
 def test_at_zero_the_loss_has_a_kink(plane):
     rate, falls, opposite = relu_claims.at_zero("s")
     near = scanned("relu-zero")
