@@ -1,5 +1,7 @@
 """Linear residual nets: the risk, its gradient, the construction and the draws."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -126,6 +128,13 @@ def test_the_construction_is_global_and_meets_both_bounds(seed, d, gamma, extra)
     largest = np.linalg.norm(found, 2, axis=(1, 2)).max()
     assert largest <= conference_bound(gamma, layers) + 1e-12
     assert largest <= later_bound(gamma, layers) + 1e-12
+
+
+def test_the_bounds_are_those_of_both_texts():
+    assert conference_bound(0.0, 2) == pytest.approx(math.pi)
+    assert conference_bound(math.pi / 3, 4) == pytest.approx(2 * math.pi)
+    assert later_bound(0.0, 8) == pytest.approx(math.pi / 2)
+    assert later_bound(2.0, 3) - later_bound(0.0, 3) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(

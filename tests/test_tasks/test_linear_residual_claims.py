@@ -120,7 +120,9 @@ def test_the_construction_fulfils_its_claims(constructed):
 )
 def test_a_broken_construction_is_refuted(constructed, name, broken):
     (claim,) = (c for c in claims.construction([list(DEPTHS)]) if c.name == name)
-    worst = changed(constructed["c"], **broken)
+    worst = constructed["c"].copy(deep=True)
+    for variable, value in broken.items():
+        worst[variable].values[1] = value  # one of three R
     assert judged(claim, **{**constructed, "c": worst}).verdict is REFUTED
 
 
@@ -200,6 +202,8 @@ def test_minima_in_the_ball_are_counted_over_all_starts():
     verdict = judged(claim, s=ends(*USUAL, OUTCOMES))
     assert (verdict.verdict, verdict.value) == (HOLDS, 30 / 33)
     norms, excess = USUAL
+    saddles = ends(norms, excess, [SADDLE] * 5 + OUTCOMES[5:])
+    assert judged(claim, s=saddles).value == 25 / 33
     outside = ends([1.5] * 30 + norms[30:], excess, OUTCOMES, determinant=-1.0)
     control = claims.as_control(claim, "control")
     assert judged(control, s=outside).as_expected
