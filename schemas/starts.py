@@ -49,7 +49,18 @@ class Descent(SpecPart):
 TOGETHER = 512
 """Points of a chunk with descents: one descent alone takes nearly as long as many together."""
 RELATIVE = 1e-6
-"""An eigenvalue is negative, and a loss above the global minimum, by more than this share."""
+"""A loss is above the global minimum by more than this share."""
+_LEAST_CURVATURE = 1e-9
+_CURVATURE_FACTOR = 10
+
+
+def resolved_curvature(tolerance: float) -> float:
+    """The share of the greatest eigenvalue beyond which a negative one makes a saddle.
+
+    Where the gradient is known to a tolerance, eigenvalues that are zero at the minimum near by may
+    be as far from it; below 10⁻⁹ it is their own rounding.
+    """
+    return max(_LEAST_CURVATURE, _CURVATURE_FACTOR * tolerance)
 
 
 def descent_rules(descent: Descent) -> dict[str, str | float | int]:
@@ -60,7 +71,7 @@ def descent_rules(descent: Descent) -> dict[str, str | float | int]:
         "max_iterations": descent.max_iterations,
         "not_converged_if": "the gradient norm is above the tolerance, or not finite",
         "saddle_if": "the least eigenvalue of the Hessian is below "
-        f"-{RELATIVE:g} max(1, |greatest eigenvalue|)",
+        f"-{resolved_curvature(descent.tolerance):g} max(1, |greatest eigenvalue|)",
         "global_if": "the global minimum of the first split is known and the loss is at most "
         f"{RELATIVE:g} max(|global minimum|, loss at the start - global minimum) above it; "
         "spurious if it is more; minimum if it is not known",

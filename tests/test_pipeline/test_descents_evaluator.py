@@ -195,10 +195,11 @@ def test_eigenvalues_are_of_what_is_free_and_nan_where_the_loss_is_not_finite():
     assert found[1].isnan().all()
 
 
-def judged(loss, least, *, greatest=1.0, start=1.0, known=None, converged=True):
+def judged(loss, least, *, greatest=1.0, start=1.0, known=None, converged=True, tolerance=1e-7):
     one = torch.ones(1, dtype=DOUBLE)
     ends = Ends(one[None], loss * one, 0 * one, one.long(), torch.tensor([converged]))
-    return outcomes(ends, torch.tensor([[least, greatest]]).double(), start * one, known).item()
+    eigenvalues = torch.tensor([[least, greatest]]).double()
+    return outcomes(ends, eigenvalues, start * one, known, tolerance).item()
 
 
 def test_outcomes_at_their_borders():
@@ -208,6 +209,9 @@ def test_outcomes_at_their_borders():
     assert judged(0.5, -1.1e-6, greatest=2.0) == DescentOutcome.MINIMUM
     assert judged(0.5, -2.1e-6, greatest=2.0) == DescentOutcome.SADDLE
     assert judged(0.5, -0.9e-6, greatest=1e-9) == DescentOutcome.MINIMUM
+    assert judged(0.5, -1.1e-6, tolerance=1e-6) == DescentOutcome.MINIMUM
+    assert judged(0.5, -1.1e-6, greatest=100.0, tolerance=1e-10) == DescentOutcome.SADDLE
+    assert judged(0.5, -0.9e-9, tolerance=1e-12) == DescentOutcome.MINIMUM
     assert judged(0.5, -1.0, converged=False) == DescentOutcome.NOT_CONVERGED
     assert judged(0.0, 1.0, known=0.0, converged=False) == DescentOutcome.NOT_CONVERGED
     assert judged(0.9e-6, 1.0, known=0.0) == DescentOutcome.GLOBAL

@@ -97,6 +97,6 @@ class _Split:
             "end_hessian_eigenvalue_min": eigenvalues[:, 0],
             "end_hessian_eigenvalue_max": eigenvalues[:, 1],
             "iterations": ends.iterations,
-            "outcome": outcomes(ends, eigenvalues, before, self._global_minimum),
+            "outcome": outcomes(ends, eigenvalues, before, self._global_minimum, descent.tolerance),
             END_PARAMETERS: ends.theta.T,
         }

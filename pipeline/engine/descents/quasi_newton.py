@@ -28,6 +28,8 @@ _ROUNDING = 64
 _MOST_TRIALS = 30
 _FLATTER = 0.5
 _MARGIN = 0.1
+_HALVED = 3
+"""Each so many-th trial of a line search halves its bracket."""
 _GROWTH = (2.0, 10.0)
 _KEPT = 0.75
 """Rows that have ended are taken out once no more than this share is under way."""
@@ -168,6 +170,8 @@ class _Descents:
         width = state.high - state.low
         share = state.low_slope / (state.low_slope - state.high_slope)
         usable = state.high_slope.isfinite() & (state.high_slope > 0)
+        # Interpolation alone may creep along from one side.
+        usable &= state.trials % _HALVED != _HALVED - 1
         share = torch.where(usable, share.clamp(_MARGIN, 1 - _MARGIN), 0.5)
         inside = state.low + share * width
         state.step = torch.where(state.high.isfinite(), inside, longer)
