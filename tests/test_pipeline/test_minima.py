@@ -169,6 +169,10 @@ def test_a_plateau_over_the_corners_of_blocks_counts_once():
     loss[10, 10] = -1
     found = found_in(loss, [h, h], 4)
     assert (found.place.tolist(), found.points.tolist()) == ([10 * 12 + 10], [144])
+    # At the edge in the first of its blocks alone.
+    loss[0:2, 5] = 0
+    loss[10, 10] = 1
+    assert found_in(loss, [h, h], 4).at_edge.tolist() == [True]
 
 
 def test_a_snake_through_all_blocks_is_one_minimum():
