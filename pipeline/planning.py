@@ -221,6 +221,7 @@ def make_plan(
     fields = {name: Variable(f.long_name, f.units) for name, f in landscape.fields.items()}
     contents = scan_contents(spec, fields, _kept_numbers(spec, landscape))
     points = scan_points(spec)
+    points.check(landscape)
     shard_points = contents.grid.shard(0).size
     per_shard_point = contents.numbers_per_point * 8 * _COPIES_OF_VALUES
     limit = int(compute.memory_per_worker)

@@ -13,6 +13,7 @@ import torch
 
 from pipeline.building import replicate_seed
 from pipeline.engine.contract import Floats, trainable_names
+from schemas.errors import SpecError
 from schemas.grid import Block, Grid
 from schemas.scan import ScanSpec
 from schemas.starts import Starts, start_generator
@@ -53,6 +54,22 @@ class Points:
         held = _held(landscape)
         drawn[:, held] = _origin(landscape)[held]
         return drawn
+
+    def check(self, landscape: Landscape) -> None:
+        """Try the distribution of the starts.
+
+        Raises:
+            SpecError: a module's own initialisation makes the same start every time.
+        """
+        if self.starts is None or self.starts.num == 1:
+            return
+        draw, seed = _draw(landscape, self.starts), replicate_seed(self.seed, 0)
+        one, two = (draw(start_generator(seed, number), self.starts.scale) for number in (0, 1))
+        if np.array_equal(one, two):
+            raise SpecError(
+                f"starts.distribution: {self.starts.distribution} makes the same start every time, "
+                "as nothing in the module's initialisation is random; use normal or uniform"
+            )
 
     def first(self, landscape: Landscape, most: int, most_bytes: int) -> Floats:
         """The first points of the first replicate, no more than fit into so many bytes."""

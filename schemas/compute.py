@@ -36,9 +36,9 @@ def _or_auto(least: int) -> BeforeValidator:
 
 
 class SpecPart(BaseModel):
-    """Base of every part of a spec: unknown keys are refused, values are frozen."""
+    """Base of every part of a spec: unknown keys, NaN and inf are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Engine(SpecPart):

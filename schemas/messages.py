@@ -101,8 +101,8 @@ _EXPECTED = {
     "list_type": "a list",
     "model_type": "a mapping",
     "string_type": "text",
-    "too_long": "at most {max_length} entries",
-    "too_short": "at least {min_length} entry",
+    "too_long": "{max_length} entries at most",
+    "too_short": "{min_length} or more entries",
     "tuple_type": "a list",
 }
 

@@ -36,9 +36,9 @@ def silent(step: str, done: int, total: int, note: str = "") -> None:
 
 
 class Parameters(BaseModel):
-    """Base of every task's parameter model: unknown keys are refused, values are frozen."""
+    """Base of every task's parameters: unknown keys, NaN and inf are refused, values are frozen."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ def figures(view: StartsView) -> list[Picture]:
     """Every static figure of a multi-start scan."""
     if view.tolerance is None:
         return [losses(view)]
+    if not any(split.outcomes for split in view.splits):
+        return []
     return [ends(view), gradients(view, view.tolerance), eigenvalues(view), iterations(view)]
 
 
@@ -92,12 +94,9 @@ def gradients(view: StartsView, tolerance: float) -> Picture:
     """Gradient norm at the ends, against the loss above the least."""
 
     def draw(axes: Axes, split: Split) -> None:
-        floor = _floor(split.excess)
-        _scatter(axes, split, np.maximum(split.excess, floor), split.values["end_gradient_norm"])
+        _against_excess(axes, split, split.values["end_gradient_norm"])
         axes.axhline(tolerance, color=style.INK, lw=1.0, ls="--", zorder=1)
-        axes.set_xscale("log")
         axes.set_yscale("log")
-        axes.set_xlabel(_excess_words(split))
         axes.set_ylabel("gradient norm at the end")
 
     line = Line2D([], [], color=style.INK, lw=1.0, ls="--", label="tolerance")
@@ -119,16 +118,13 @@ def eigenvalues(view: StartsView) -> Picture:
     """Least eigenvalue of the Hessian at the ends, against the loss above the least."""
 
     def draw(axes: Axes, split: Split) -> None:
-        least = split.values["end_hessian_eigenvalue_min"]
-        _scatter(axes, split, np.maximum(split.excess, _floor(split.excess)), least)
+        _against_excess(axes, split, split.values["end_hessian_eigenvalue_min"])
         greatest = np.abs(split.values["end_hessian_eigenvalue_max"])
         typical = np.median(greatest[np.isfinite(greatest)]) if np.isfinite(greatest).any() else 1.0
         rounding = RELATIVE * max(1.0, float(typical))
         axes.axhspan(-rounding, rounding, color="#00000012", lw=0, zorder=0)
         axes.axhline(0.0, color=style.INK, lw=0.8, zorder=1)
         axes.set_yscale("symlog", linthresh=rounding)
-        axes.set_xscale("log")
-        axes.set_xlabel(_excess_words(split))
         axes.set_ylabel("least eigenvalue of the Hessian")
 
     return Picture(
@@ -150,13 +146,13 @@ def iterations(view: StartsView) -> Picture:
 
     def draw(axes: Axes, split: Split) -> None:
         taken = split.values["iterations"]
-        shown = split.outcomes
-        axes.hist(
-            [taken[split.ended(outcome)] for outcome in shown],
-            _bins(axes, np.maximum(taken, 1)),
-            stacked=True,
-            color=[OUTCOME_STYLES[outcome][1] for outcome in shown],
-        )
+        if shown := split.outcomes:
+            axes.hist(
+                [taken[split.ended(outcome)] for outcome in shown],
+                _bins(axes, np.maximum(taken, 1)),
+                stacked=True,
+                color=[OUTCOME_STYLES[outcome][1] for outcome in shown],
+            )
         axes.set_xlabel("iterations")
         axes.set_ylabel("descents")
 
@@ -217,6 +213,15 @@ def _scatter(axes: Axes, split: Split, x: Floats, y: Floats) -> None:
         )
 
 
+def _against_excess(axes: Axes, split: Split, y: Floats) -> None:
+    """A mark for each descent over its excess; matplotlib has no decades where there is none."""
+    excess = np.maximum(split.excess, _floor(split.excess))
+    _scatter(axes, split, excess, y)
+    if np.isfinite(excess + y).any():
+        axes.set_xscale("log")
+    axes.set_xlabel(_excess_words(split))
+
+
 def _bins(axes: Axes, values: Floats) -> list[float]:
     """Edges of bins, on a logarithmic scale over decades."""
     if not values.size:
@@ -255,6 +260,7 @@ def _told(view: StartsView) -> str:
                 f"{int(split.ended(outcome).sum()):,} {OUTCOME_STYLES[outcome][2]}"
                 for outcome in split.outcomes
             ]
+            or ["no loss is finite"]
         )
         said.append(f"{split.name}: {words}.")
     return " ".join(said)

@@ -63,6 +63,14 @@ class Stubborn(nn.Linear):
 def stubborn():
     return Stubborn(5, 3)
 
+class Constant(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(5, 3))
+
+    def forward(self, x):
+        return x @ self.weight
+
 class Branching(nn.Module):
     def __init__(self):
         super().__init__()
@@ -161,6 +169,10 @@ MODELS = {
     "starts: a layer that cannot be reset": (
         starting(model="nets.py:stubborn"),
         r"starts\.distribution: reset_parameters of Stubborn raised ValueError: never; use normal",
+    ),
+    "starts: nothing random": (
+        starting(model="nets.py:Constant"),
+        r"starts\.distribution: auto makes the same start every time, .*; use normal or uniform",
     ),
     "descent: no sum of squares": (
         starting({"method": "lm"}),
@@ -326,6 +338,14 @@ SPECS = {
         r"starts: this task is scanned along axes; give axes instead",
     ),
     "no starts": ({"axes": {}, "starts": {"num": 0}}, r"starts\.num: got 0; expected 1 or more"),
+    "starts infinitely far": (
+        {"axes": {}, "starts": {"num": 4, "scale": float("inf")}},
+        r"starts\.scale: got inf; expected a finite number",
+    ),
+    "a tolerance that all meet": (
+        {"descent": {"tolerance": float("inf")}},
+        r"descent\.tolerance: got inf; expected a finite number",
+    ),
     "chunks longer than the starts": (
         {"axes": {}, "starts": {"num": 4}, "chunks": {"start": 5}},
         r"chunks\.start: 5 exceeds the axis's 4 points; use 4 or less",

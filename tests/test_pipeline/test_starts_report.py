@@ -175,11 +175,15 @@ def tree_of(dataset):
     return xr.DataTree(ends)
 
 
-@pytest.mark.parametrize("kind", ["mixed", "all failed", "all equal", "one", "many"])
+@pytest.mark.parametrize(
+    "kind", ["mixed", "all failed", "one failed", "overflown", "all equal", "one", "many"]
+)
 def test_every_figure_is_drawn_of_whatever_was_found(kind):
     outcome, end = {
         "mixed": ([GLOBAL, SPURIOUS, SADDLE, FAILED, MINIMUM], [0.0, 1.0, 1e-5, 2.0, 1e-12]),
         "all failed": ([FAILED] * 3, [np.nan] * 3),
+        "one failed": ([FAILED], [2.0]),
+        "overflown": ([FAILED] * 2, [-np.inf, np.inf]),
         "all equal": ([MINIMUM] * 3, [1.0] * 3),
         "one": ([GLOBAL], [0.0]),
         "many": ([GLOBAL] * (2 * MOST_DRAWN + 1), np.linspace(0, 1, 2 * MOST_DRAWN + 1)),
@@ -196,3 +200,14 @@ def test_every_figure_is_drawn_of_whatever_was_found(kind):
     shown = sum(len(each.get_offsets()) for each in points)
     assert shown == view.drawn
     assert bool(view.thinned_words) == (kind == "many")
+
+
+def test_starts_without_a_finite_loss_have_no_figures():
+    lost = made([FAILED] * 2, [np.nan] * 2, [np.nan] * 2)
+    assert figures_starts.figures(look_at_starts(tree_of(lost))) == []
+    half = made([FAILED, GLOBAL], [np.nan, 1.0], [np.nan, 2.0])
+    both = xr.concat([lost, half], "split").assign_coords(split=["train", "test"])
+    drawn = figures_starts.figures(look_at_starts(tree_of(both)))
+    assert "train: no loss is finite. test: 1 global minimum." in drawn[0].caption
+    for picture in drawn:
+        picture.figure.canvas.draw()

@@ -82,7 +82,7 @@ class Outer(BaseModel):
         ({"several": [{"number": "x"}]}, "several.0.number: got 'x'; expected a whole number"),
         ({"several": [{"number": "x"}, {"number": 1}, {"number": "y", "text": 3}]},
          "several.0.number: got 'x'; expected a whole number (and 2 more fields wrong)"),
-        ({"several": [], "either": "x"}, "several: got []; expected at least 1 entry (and 1 more "
+        ({"several": [], "either": "x"}, "several: got []; expected 1 or more entries (and 1 more "
          "field wrong)"),
         # Every form of a union complains of one and the same mistake.
         ({"either": "x"}, "either: got 'x'; expected a number or a list"),
