@@ -226,13 +226,13 @@ def test_hessians_are_those_of_torch():
 
 
 def test_a_line_search_that_begins_on_a_plateau_comes_to_an_end():
-    inputs = torch.tensor([[1.0, 0.0], [0.05, 0.0], [0.0, 1.0], [0.0, 0.05]], dtype=DOUBLE)
+    inputs = torch.tensor([[1.0, 0.0], [0.05, 0.0], [0.0, 1.0], [0.0, 0.05]], dtype=torch.float64)
 
     def neuron(theta):
         return (torch.sigmoid(theta @ inputs.T) - 0.75).square().sum(dim=1)
 
-    start = torch.tensor([[68.503, 98.125]], dtype=DOUBLE)
+    start = torch.tensor([[68.503, 98.125]], dtype=torch.float64)
     ends = descend(Function(2, neuron), start, "lbfgs", 1e-9, 100)
     assert ends.converged.all()
-    known = torch.tensor([1.188117, 21.972245], dtype=DOUBLE)
+    known = torch.tensor([1.188117, 21.972245], dtype=torch.float64)
     assert ((ends.theta[0, :, None] - known).abs().min(dim=1).values < 1e-6).all()

@@ -111,7 +111,7 @@ class _Descents:
             gradient=gradient,
             norm=gradient.norm(dim=1),
             iterations=none,
-            noise=_ROUNDING * torch.finfo(starts.dtype).eps * loss.abs(),
+            noise=_noise(loss),
             direction=torch.zeros_like(starts),
             slope=zero,
             step=zero,
@@ -146,7 +146,11 @@ class _Descents:
         level = loss <= state.loss + state.noise
         level &= along <= (2 * _DECREASE - 1) * state.slope
         down = finite & (enough | level)
-        accepted = down & (along >= _CURVATURE * state.slope) & ~state.ended
+        # Where the loss says no more, the gradient alone may.
+        norm = gradient.norm(dim=1)
+        flatter = ((loss - state.loss).abs() <= state.noise) & (norm <= _FLATTER * state.norm)
+        accepted = (down & (along >= _CURVATURE * state.slope)) | flatter
+        accepted &= ~state.ended
         stuck = anew = torch.zeros_like(accepted)
         if not bool(accepted.all()):
             failed = self._narrow(down, torch.where(finite, along, torch.inf)) & ~accepted
@@ -205,6 +209,7 @@ class _Descents:
         state.theta = torch.where(here, trial, state.theta)
         state.gradient = torch.where(here, gradient, state.gradient)
         state.loss = torch.where(accepted, loss, state.loss)
+        state.noise = torch.maximum(state.noise, _noise(state.loss))
         state.norm = torch.where(accepted, gradient.norm(dim=1), state.norm)
         state.iterations = state.iterations + accepted
 
@@ -300,6 +305,11 @@ class _Memory:
     def keep(self, kept: Tensor) -> None:
         """Leave only the rows kept (P,)."""
         self._pairs = [(s[kept], y[kept], rho[kept]) for s, y, rho in self._pairs]
+
+
+def _noise(loss: Tensor) -> Tensor:
+    """An increase of losses (P,) that is taken for rounding."""
+    return _ROUNDING * torch.finfo(loss.dtype).eps * loss.abs()
 
 
 def _dots(left: Tensor, right: Tensor) -> Tensor:
