@@ -21,10 +21,10 @@ from tasks.objective import ClosedForm, EmpiricalRisk, differences
 from tasks.spectrum import BASIS
 from tasks.trial import trial
 
-MOST_TOGETHER = 1024
+MOST_TOGETHER = 4096
 _DOUBLE = 8
 # Of a state's and a step's vectors, and of the matrices JᵀJ, their factors and their successors.
-_VECTORS, _MATRICES = 24, 6
+_VECTORS, _MATRICES = 24, 8
 _JACOBIANS = 3
 # What the forward pass keeps, its gradients, and the graph of both for second derivatives.
 _GRAPH_COPIES = 8
