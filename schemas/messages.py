@@ -101,7 +101,7 @@ _EXPECTED = {
     "list_type": "a list",
     "model_type": "a mapping",
     "string_type": "text",
-    "too_long": "{max_length} entries at most",
+    "too_long": "at most {max_length} entries",
     "too_short": "{min_length} or more entries",
     "tuple_type": "a list",
 }

@@ -47,6 +47,17 @@ def _lengths(value: object) -> object:
     return value
 
 
+def _mapped(example: str) -> BeforeValidator:
+    """Check of a part of the spec that may be taken for a single value."""
+
+    def check(value: object) -> object:
+        if value is not None and not isinstance(value, (Mapping, SpecPart)):
+            raise ValueError(f"got {value!r}; expected a mapping, such as {example}")
+        return value
+
+    return BeforeValidator(check)
+
+
 def _names(value: object) -> object:
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"got {value!r}; expected a list, such as [{value}]")
@@ -64,10 +75,10 @@ class ScanSpec(SpecPart):
         default_factory=dict,
         description="Named coordinates, in the order of the store's dimensions.",
     )
-    starts: Starts | None = Field(
+    starts: Annotated[Starts | None, _mapped("{num: 100}")] = Field(
         None, description="Seeded random points instead of axes; their dimension is `start`."
     )
-    descent: Descent | None = Field(
+    descent: Annotated[Descent | None, _mapped("{method: lbfgs}")] = Field(
         None, description="A descent over all parameters from every point."
     )
     splits: Annotated[tuple[str, ...], BeforeValidator(_names)] = Field(

@@ -13,7 +13,7 @@ from pipeline.report import style
 from pipeline.report.starts import Floats, Split, StartsView
 from pipeline.report.style import Picture
 from schemas.layout import DescentOutcome
-from schemas.starts import RELATIVE
+from schemas.starts import resolved_curvature
 
 # Okabe and Ito's colours for every eye; markers tell outcomes apart without them.
 OUTCOME_STYLES = {
@@ -33,7 +33,12 @@ def figures(view: StartsView) -> list[Picture]:
         return [losses(view)]
     if not any(split.outcomes for split in view.splits):
         return []
-    return [ends(view), gradients(view, view.tolerance), eigenvalues(view), iterations(view)]
+    return [
+        ends(view),
+        gradients(view, view.tolerance),
+        eigenvalues(view, view.tolerance),
+        iterations(view),
+    ]
 
 
 def losses(view: StartsView) -> Picture:
@@ -114,17 +119,17 @@ def gradients(view: StartsView, tolerance: float) -> Picture:
     )
 
 
-def eigenvalues(view: StartsView) -> Picture:
+def eigenvalues(view: StartsView, tolerance: float) -> Picture:
     """Least eigenvalue of the Hessian at the ends, against the loss above the least."""
 
     def draw(axes: Axes, split: Split) -> None:
         _against_excess(axes, split, split.values["end_hessian_eigenvalue_min"])
         greatest = np.abs(split.values["end_hessian_eigenvalue_max"])
         typical = np.median(greatest[np.isfinite(greatest)]) if np.isfinite(greatest).any() else 1.0
-        rounding = RELATIVE * max(1.0, float(typical))
-        axes.axhspan(-rounding, rounding, color="#00000012", lw=0, zorder=0)
+        unresolved = resolved_curvature(tolerance) * max(1.0, float(typical))
+        axes.axhspan(-unresolved, unresolved, color="#00000012", lw=0, zorder=0)
         axes.axhline(0.0, color=style.INK, lw=0.8, zorder=1)
-        axes.set_yscale("symlog", linthresh=rounding)
+        axes.set_yscale("symlog", linthresh=unresolved)
         axes.set_ylabel("least eigenvalue of the Hessian")
 
     return Picture(
@@ -133,7 +138,7 @@ def eigenvalues(view: StartsView) -> Picture:
         style.sentences(
             "Least eigenvalue of the Hessian over all parameters where each descent ends. Below "
             "zero the loss falls on: a saddle. In the grey band about zero, whose scale is linear, "
-            "it is no more than rounding: there is a flat direction.",
+            "it is too small to be told from zero: there is a flat direction.",
             view.thinned_words,
         ),
         "Least eigenvalue of the Hessian at the end of every descent",

@@ -338,6 +338,14 @@ SPECS = {
         r"starts: this task is scanned along axes; give axes instead",
     ),
     "no starts": ({"axes": {}, "starts": {"num": 0}}, r"starts\.num: got 0; expected 1 or more"),
+    "starts as a number": (
+        {"axes": {}, "starts": 4},
+        r"starts: got 4; expected a mapping, such as \{num: 100\}",
+    ),
+    "a descent by name": (
+        {"descent": "lbfgs"},
+        r"descent: got 'lbfgs'; expected a mapping, such as \{method: lbfgs\}",
+    ),
     "starts infinitely far": (
         {"axes": {}, "starts": {"num": 4, "scale": float("inf")}},
         r"starts\.scale: got inf; expected a finite number",
@@ -372,7 +380,7 @@ SPECS = {
     "repeated values": ({"axes": {"h1": {"values": [1, 1]}}}, r"strictly increasing"),
     "no values": (
         {"axes": {"h1": {"values": []}}},
-        r"axes\.h1\.values: got \[\]; expected at least",
+        r"axes\.h1\.values: got \[\]; expected 1 or more entries",
     ),
     "no axes": ({"axes": {}}, r"expected axes or starts, and neither is; give one of them"),
     "a list of axes": ({"axes": [1]}, r"axes: got \[1\]; expected a mapping"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas import SpecError, parse_spec
@@ -77,6 +77,7 @@ def test_bad_input_gets_one_clear_line(changes, complaint):
     assert "\n" not in str(error.value)
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**62), number=st.integers(0, 10**9))
 def test_a_start_follows_from_its_seed_and_number_alone(seed, number):
     first, again, next_one, other = (
@@ -91,6 +92,8 @@ def test_a_start_follows_from_its_seed_and_number_alone(seed, number):
 def test_the_rules_name_the_numbers_they_go_by():
     told = descent_rules(Descent(method="newton", tolerance=1e-3, max_iterations=7))
     assert (told["method"], told["tolerance"], told["max_iterations"]) == ("newton", 1e-3, 7)
-    assert "1e-06" in str(told["saddle_if"])
+    assert "below -0.01 max" in str(told["saddle_if"])
+    assert "1e-06" in str(told["global_if"])
+    assert "below -1e-09 max" in str(descent_rules(Descent(tolerance=1e-12))["saddle_if"])
     flags = METRICS["outcome"].flags
     assert flags[DescentOutcome.NOT_CONVERGED] == "not_converged"
