@@ -21,7 +21,7 @@ from schemas.errors import SpecError, listing, suggestion
 from schemas.grid import Axis, Grid, RisingAxis, auto_chunks
 from schemas.layout import END_PARAMETERS, FORMAT_VERSION, OF_DESCENT, RESERVED_NAMES, START
 from schemas.messages import first_complaint
-from schemas.starts import TOGETHER, Descent, StartAxis, Starts
+from schemas.starts import TOGETHER, TOLERANCES, Descent, StartAxis, Starts
 
 MetricName = Literal[
     "loss",
@@ -104,6 +104,18 @@ class ScanSpec(SpecPart):
     store: str | None = Field(
         None, description="Path of the Zarr store; by default the spec's name with .zarr."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _reachable_tolerance(cls, raw: object) -> object:
+        """The tolerance of a descent where none is given: what the dtype can reach."""
+        given = raw.get("descent") if isinstance(raw, Mapping) else None
+        if not isinstance(raw, Mapping) or not isinstance(given, Mapping) or "tolerance" in given:
+            return raw
+        compute = raw.get("compute")
+        dtype = compute.get("dtype") if isinstance(compute, Mapping) else None
+        tolerance = TOLERANCES["float64" if dtype == "float64" else "float32"]
+        return {**raw, "descent": {**given, "tolerance": tolerance}}
 
     @field_validator("axes")
     @classmethod

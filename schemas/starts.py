@@ -11,6 +11,9 @@ from pydantic import Field, PositiveFloat
 
 from schemas.compute import Count, SpecPart
 
+TOLERANCES = {"float64": 1e-8, "float32": 1e-4}
+"""Gradient norms that descents usually reach, by dtype."""
+
 
 class Starts(SpecPart):
     """Random points in the space of all parameters, each drawn from its own seed.
@@ -38,7 +41,9 @@ class Descent(SpecPart):
         "Levenberg-Marquardt, of a sum of squares; newton: to a critical point of any kind.",
     )
     tolerance: PositiveFloat = Field(
-        1e-8, description="Gradient norm at which a descent has converged."
+        TOLERANCES["float64"],
+        description="Gradient norm at which a descent has converged; by default 1e-8 in float64 "
+        "and 1e-4 in less.",
     )
     max_iterations: Count = Field(1000, description="Iterations after which it is given up.")
     keep_parameters: bool = Field(

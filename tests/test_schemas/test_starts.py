@@ -97,3 +97,17 @@ def test_the_rules_name_the_numbers_they_go_by():
     assert "below -1e-09 max" in str(descent_rules(Descent(tolerance=1e-12))["saddle_if"])
     flags = METRICS["outcome"].flags
     assert flags[DescentOutcome.NOT_CONVERGED] == "not_converged"
+
+
+@pytest.mark.parametrize(
+    ("compute", "given", "tolerance"),
+    [
+        ({}, {}, 1e-4),
+        ({"dtype": "bfloat16"}, {}, 1e-4),
+        ({"dtype": "float64"}, {}, 1e-8),
+        ({}, {"tolerance": 1e-8}, 1e-8),
+    ],
+)
+def test_a_descent_goes_as_far_as_its_dtype_can(compute, given, tolerance):
+    raw = {"task": "quadratic", "starts": {"num": 3}, "descent": given, "compute": compute}
+    assert parse_spec(raw).descent.tolerance == tolerance
