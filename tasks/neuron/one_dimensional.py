@@ -39,7 +39,7 @@ class Line:
         """Each example's loss at its own slope·w·x (N, K): (N, K)."""
         targets = self.targets[:, None]
         if self.loss == "square":
-            return np.square(self.slope * (_sigmoid(sums) - targets))
+            return np.square(self.slope * self._deviations(sums))
         inside, outside = -np.logaddexp(0, -sums), -np.logaddexp(0, sums)
         found: Floats = -(targets * inside + (1 - targets) * outside) - _entropy(targets)
         return found
@@ -52,11 +52,20 @@ class Line:
     def slopes(self, weights: Floats) -> Floats:
         """E′(w) at weights (K,): (K,)."""
         sums, inputs = self._sums(weights), self.slope * self.inputs[:, None]
-        away = _sigmoid(sums) - self.targets[:, None]
+        away = self._deviations(sums)
         if self.loss == "square":
             away = 2 * self.slope**2 * away * _sigmoid(sums) * _sigmoid(-sums)
         total: Floats = (away * inputs).sum(axis=0)
         return total
+
+    def _deviations(self, sums: Floats) -> Floats:
+        """The deviations σ − y (N, K), as in `activations.sigmoid_deviation`: no digits are lost."""
+        share = self.targets[:, None]
+        with np.errstate(divide="ignore"):
+            logits = np.log(share) - np.log1p(-share)
+        between = _sigmoid(sums) * (1 - share) + _sigmoid(-sums) * share
+        found: Floats = np.tanh((sums - logits) / 2) * between
+        return found
 
     def _sums(self, weights: Floats) -> Floats:
         return self.slope * self.inputs[:, None] * weights[None, :]

@@ -11,7 +11,7 @@ from pipeline.engine.choice import check_forced, check_offer, choose_engine, mak
 from pipeline.engine.contract import EngineChoice, Work
 from pipeline.engine.descents.derivatives import hessians, value_and_gradient
 from pipeline.engine.descents.ends import Ends
-from pipeline.engine.descents.functions import over_parameters, over_section
+from pipeline.engine.descents.functions import Function, over_parameters, over_section
 from pipeline.engine.descents.outcomes import outcomes
 from pipeline.engine.descents.spectra import MOST_DENSE, end_eigenvalues
 from pipeline.engine.footprint import footprint
@@ -189,6 +189,8 @@ def test_eigenvalues_are_of_what_is_free_and_nan_where_the_loss_is_not_finite():
     plain = make_evaluator(landscape, ("train",), metrics, choice_of("autograd"))
     known = plain.evaluate(theta.numpy())
     np.testing.assert_allclose(found.T, [known[name][0] for name in metrics], rtol=1e-6, atol=1e-9)
+    bowl = Function(3, lambda at: at[:, :2].square().sum(dim=1), free=torch.tensor([0, 1]))
+    assert end_eigenvalues(bowl, torch.zeros(1, 3, dtype=DOUBLE)).tolist() == [[2.0, 2.0]]
     theta[1, :] = torch.nan
     found = end_eigenvalues(function, theta)
     assert found[0].isfinite().all()
@@ -218,6 +220,7 @@ def test_outcomes_at_their_borders():
     assert judged(1.1e-6, 1.0, known=0.0) == DescentOutcome.SPURIOUS
     assert judged(9e-6, 1.0, known=0.0, start=10.0) == DescentOutcome.GLOBAL
     assert judged(-1e-9, 1.0, known=0.0) == DescentOutcome.GLOBAL
+    assert judged(0.0, 1.0, known=0.0, start=0.0) == DescentOutcome.GLOBAL
     assert judged(-5 + 4.9e-6, 1.0, known=-5.0, start=-5.0) == DescentOutcome.GLOBAL
     assert judged(-5 + 5.1e-6, 1.0, known=-5.0, start=-5.0) == DescentOutcome.SPURIOUS
     assert judged(0.0, -1.0, known=0.0) == DescentOutcome.SADDLE

@@ -206,6 +206,14 @@ def test_shallow_minima_join_the_basin_beyond_their_pass(length):
     assert (alone.place.tolist(), alone.points.tolist(), alone.merged) == ([3], [33], 3)
 
 
+def test_what_is_beyond_a_pass_is_the_basin_there_and_not_the_deepest_of_those_joined():
+    # The dent at 5 ends at a height of 8, when the basin of 3 has long joined that of 1. It is just
+    # as deep as what is merged.
+    loss = np.array([9.0, 0.0, 5.0, 1.0, 8.0, 6.0, 9.0])
+    found = found_in(loss, [np.arange(7.0)], relative=0.25)
+    assert (found.place.tolist(), found.points.tolist()) == ([1, 3], [3, 4])
+
+
 def test_a_slope_that_underflows_is_a_descent_all_the_same():
     tiny = 5e-324
     # Two minima: of one alone no way would have to be followed.

@@ -81,6 +81,15 @@ def test_too_small_a_ratio_loses_minima(ratio, count):
     assert (facts["separation"] > 0) == (count == 5)
 
 
+def test_a_loss_that_falls_below_every_minimum_has_no_least():
+    line = Line(np.array([1.0, 0.05]), np.array([0.75, 1.0]))
+    assert line.minima() == pytest.approx([1.300383], abs=5e-7), "none where 1 − φ is rounded to 0"
+    assert line.values(line.minima())[0] > 2 * 0.25**2
+    assert line.values(np.array([1e4]))[0] == pytest.approx(0.25**2)
+    assert line.least() is None
+    assert Line(line.inputs[:1], line.targets[:1]).least() == pytest.approx(0.0, abs=1e-30)
+
+
 @given(st.floats(1.5, 60), st.floats(0.05, 0.95), st.integers(1, 5))
 @settings(max_examples=20, deadline=None)
 def test_separated_examples_have_a_minimum_each(ratio, target, n):
@@ -89,13 +98,13 @@ def test_separated_examples_have_a_minimum_each(ratio, target, n):
         assert len(line.minima()) >= n
 
 
-@pytest.mark.parametrize(("d", "n", "count"), [(2, 4, 4), (2, 6, 9), (3, 6, 8)])
+@pytest.mark.parametrize(("d", "n", "count"), [(2, 4, 4), (2, 5, 6), (2, 6, 9), (3, 6, 8)])
 @pytest.mark.parametrize("rotated", [False, True])
 def test_minima_multiply_over_axes_and_survive_a_rotation(d, n, count, rotated):
     turned = {"rotated": True, "section": "rotated"} if rotated else {}
     landscape = build(d, data=geometric(n), **turned)
     places = list(itertools.product(*landscape.facts["minima"]))
-    assert len(places) == count
+    assert (len(places), landscape.facts["examples"]) == (count, n)
     theta = landscape.section.parameters(torch.tensor(places, dtype=torch.float64))["theta"]
     for point in theta:
         _, slope, curvature = derivatives(landscape, point)
@@ -109,6 +118,7 @@ def test_with_a_bias_each_pair_of_examples_has_a_minimum(d, n, count):
     places = list(itertools.product(*landscape.facts["minima"]))
     sums = [sum(values) for values in itertools.product(*landscape.facts["losses"])]
     assert len(places) == count
+    assert "global_minimum" not in landscape.reference, "there may be a lower one off b = 0"
     for place, known in zip(places, sums, strict=True):
         value, slope, curvature = derivatives(landscape, place)
         assert value.item() == pytest.approx(known, rel=1e-12)

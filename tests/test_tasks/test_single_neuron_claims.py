@@ -182,6 +182,8 @@ def test_descents_must_reach_every_known_minimum_and_nothing_else(surface):
     assert verdict(every, s=good) is verdict(stuck, s=good) is HOLDS
     for ends in ([known[0], *known[:3]], [*known[:3], known[3] * 1.01]):
         assert verdict(every, s=starts(ends, outcomes, facts)) is REFUTED
+    elsewhere = starts([*known, known[3] * 1.01], [*outcomes, spurious], facts)
+    assert verdict(every, s=elsewhere) is REFUTED
     assert verdict(stuck, s=starts(known, [best] * 4, facts)) is REFUTED
     assert verdict(every, s=surface) is verdict(stuck, s=surface) is INCONCLUSIVE
 
