@@ -59,7 +59,7 @@ class Line:
         return total
 
     def _deviations(self, sums: Floats) -> Floats:
-        """The deviations σ − y (N, K), as in `activations.sigmoid_deviation`: no digits are lost."""
+        """The deviations σ − y (N, K), as `activations.sigmoid_deviation`: no digits are lost."""
         share = self.targets[:, None]
         with np.errstate(divide="ignore"):
             logits = np.log(share) - np.log1p(-share)
