@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from pipeline.engine.descents.ends import Collected, Ends
+from pipeline.engine.descents.pairs import Pairs, dots
 
 Slopes: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(variables (P, n), numbers of the descents (P,)) → losses (P,) and gradients (P, n)."""
@@ -125,7 +126,7 @@ class _Descents:
             failed_norm=torch.full_like(loss, torch.inf),
             ended=torch.zeros_like(rows, dtype=torch.bool),
         )
-        self._memory = _Memory(memory)
+        self._memory = Pairs(memory)
         self._retire(~(loss.isfinite() & self._state.norm.isfinite()))
         self._begin(~self._state.ended)
 
@@ -140,7 +141,7 @@ class _Descents:
         shift = state.step[:, None] * state.direction
         trial = state.theta + shift
         loss, gradient = self._slopes(trial, state.rows)
-        along = _dots(gradient, state.direction)
+        along = dots(gradient, state.direction)
         finite = loss.isfinite() & along.isfinite()
         enough = loss <= state.loss + _DECREASE * state.step * state.slope
         level = loss <= state.loss + state.noise
@@ -218,7 +219,7 @@ class _Descents:
         state = self._state
         steepest = -state.gradient
         direction = self._memory.direction(state.gradient, state.gamma)
-        slope = _dots(direction, state.gradient)
+        slope = dots(direction, state.gradient)
         least = torch.finfo(slope.dtype).eps * direction.norm(dim=1) * state.norm
         learnt = (state.gamma > 0) & (slope < -least)
         direction = torch.where(learnt[:, None], direction, steepest)
@@ -255,63 +256,6 @@ class _Descents:
             self._memory.keep(kept)
 
 
-class _Memory:
-    """The last pairs (s, y) of steps and differences of gradients.
-
-    All descents keep a pair or none does, so that one order serves all; where a step was not
-    accepted its 1/sᵀy is zero, and so the pair is without effect.
-    """
-
-    def __init__(self, size: int) -> None:
-        self._size = size
-        self._pairs: list[tuple[Tensor, Tensor, Tensor]] = []
-
-    def add(self, accepted: Tensor, step: Tensor, bend: Tensor) -> Tensor:
-        """Keep a pair (P, n); sᵀy/yᵀy (P,) where it was accepted and is curved upwards, else 0."""
-        product, square = _dots(step, bend), _dots(bend, bend)
-        least = torch.finfo(step.dtype).eps * step.norm(dim=1) * square.sqrt()
-        used = accepted & (product > least) & product.reciprocal().isfinite()
-        if self._size and bool(used.any()):
-            rows = used[:, None]
-            pair = (
-                torch.where(rows, step, 0.0),
-                torch.where(rows, bend, 0.0),
-                torch.where(used, 1 / product, 0.0),
-            )
-            self._pairs = [pair, *self._pairs[: self._size - 1]]
-        return torch.where(used, product / square, 0.0)
-
-    def direction(self, gradient: Tensor, gamma: Tensor) -> Tensor:
-        """Minus the inverse Hessian's estimate times the gradients (P, n): the two-loop recursion.
-
-        Nocedal & Wright 2006, algorithm 7.4.
-        """
-        vector, weights = -gradient, []
-        for step, bend, inverse in self._pairs:
-            weight = inverse * _dots(step, vector)
-            weights.append(weight)
-            vector = torch.addcmul(vector, weight[:, None], bend, value=-1)
-        vector = gamma[:, None] * vector
-        for (step, bend, inverse), weight in zip(self._pairs[::-1], weights[::-1], strict=True):
-            rest = weight - inverse * _dots(bend, vector)
-            vector = torch.addcmul(vector, rest[:, None], step)
-        return vector
-
-    def forget(self, rows: Tensor) -> None:
-        """Make the pairs of these rows (P,) without effect."""
-        if bool(rows.any()):
-            self._pairs = [(s, y, torch.where(rows, 0.0, rho)) for s, y, rho in self._pairs]
-
-    def keep(self, kept: Tensor) -> None:
-        """Leave only the rows kept (P,)."""
-        self._pairs = [(s[kept], y[kept], rho[kept]) for s, y, rho in self._pairs]
-
-
 def _noise(loss: Tensor) -> Tensor:
     """An increase of losses (P,) that is taken for rounding."""
     return _ROUNDING * torch.finfo(loss.dtype).eps * loss.abs()
-
-
-def _dots(left: Tensor, right: Tensor) -> Tensor:
-    """Scalar products of rows, (P,)."""
-    return (left * right).sum(dim=1)
