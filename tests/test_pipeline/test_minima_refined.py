@@ -100,6 +100,15 @@ def slope(w):
     return (w[:, 0] - 0.13).square() + w[:, 1].exp()
 
 
+def mirrored(w):
+    return slope(-w)
+
+
+def sharp(w):
+    """About |w₀ − 0.03|^1.5, of which a full step of Newton leads just as far to the other side."""
+    return ((w[:, 0] - 0.03).square() + 1e-6) ** 0.75 + (w[:, 1] - 0.2).square()
+
+
 def kink(w):
     return (w[:, 0] - 0.13).abs() + (w[:, 1] - 0.2).square()
 
@@ -112,6 +121,7 @@ def narrow(w):
 def test_what_descents_find_is_told_by_its_kind():
     axes = [np.linspace(-1, 1, 21), np.linspace(-1, 1, 23)]
     for function, kind in ((quartic, "degenerate"), (valley, "degenerate"), (slope, "edge"),
+                           (mirrored, "edge"), (sharp, "minimum"),
                            (kink, "not converged")):  # fmt: skip
         assert kinds(found_by(function, axes)) == [kind], function
     flat = found_by(quartic, axes)
@@ -126,6 +136,9 @@ def test_what_descents_find_is_told_by_its_kind():
     # In cells, which are as wide as a step of the grid: f'' times its square.
     assert found.refined_eigenvalue_min.item() == pytest.approx(-2 * (2 / 22) ** 2)
     assert found.refined_eigenvalue_max.item() == pytest.approx(2 * (2 / 20) ** 2)
+    # Beside it a start goes down, whichever way the Hessian bends.
+    table["coordinate"][:, 1] = 0.05
+    assert kinds(refined(table, [landscape], axes)) == ["edge"]
 
 
 def test_minima_of_the_grid_alone_are_told_to_be_the_same():

@@ -3,8 +3,9 @@
 A step goes along the eigenvectors of the Hessian, along each by −gradient/|eigenvalue|, so it leads
 down where an eigenvalue is negative, and along none further than the radius of the region. It is
 taken if the loss falls, or, where the loss no longer changes but for rounding, if the gradient
-does; if not, the region shrinks to a quarter of the step (Conn, Gould & Toint 2000, Trust-region
-methods, algorithm 6.1.1). As the region is small, a descent keeps to the basin that it begins in.
+does; if not, or if it falls by less than a quarter of what the Hessian foresees, the region shrinks
+to a quarter of the step (Conn, Gould & Toint 2000, Trust-region methods, algorithm 6.1.1). As the
+region is small, a descent keeps to the basin that it begins in.
 
 Shape legend: P = descents, z = variables, f = those that are not held.
 """
@@ -29,6 +30,7 @@ _TOGETHER = 256
 _ITERATIONS = 60
 _FIRST_RADIUS = 0.5
 _GREATEST_RADIUS = 2.0
+_TRUSTED = 0.25
 
 
 @dataclass(frozen=True)
@@ -98,9 +100,12 @@ class _Regions:
         flatter = slope.norm(dim=1) < self._slope[rows].norm(dim=1)
         taken = (down | (level & flatter)) & _finite(slope) & _finite(bend)
         length = step.norm(dim=1)
-        far = taken & (length > 0.9 * radius)
+        trusted = taken & (
+            level | (self._loss[rows] - loss >= _TRUSTED * self._foreseen(rows, step))
+        )
+        far = length > 0.9 * radius
         radius = torch.where(far, (2 * radius).clamp(max=_GREATEST_RADIUS), radius)
-        self._radius[rows] = torch.where(taken, radius, length / 4)
+        self._radius[rows] = torch.where(trusted, radius, length / 4)
         on = rows[taken]
         self._u[on] += step[taken]
         self._loss[on], self._slope[on], self._bend[on] = loss[taken], slope[taken], bend[taken]
@@ -145,6 +150,12 @@ class _Regions:
         steps = -along / spectrum.abs().clamp(min=torch.finfo(torch.float64).tiny)
         steps = steps.clamp(-radius[:, None], radius[:, None])
         return torch.einsum("pij,pj->pi", vectors, steps)
+
+    def _foreseen(self, rows: Tensor, step: Tensor) -> Tensor:
+        """By how much the loss falls for steps (P, f) if it is as its gradient and Hessian say."""
+        along = (self._slope[rows] * step).sum(dim=1)
+        bent = torch.einsum("pi,pij,pj->p", step, self._bend[rows], step)
+        return -along - bent / 2
 
     def _is_converged(self, rows: Tensor) -> Tensor:
         """Whether, along each eigenvector, Newton's step or the gradient is next to nothing."""
