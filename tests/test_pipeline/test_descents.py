@@ -175,6 +175,27 @@ def test_scaled_variables_mend_bad_conditioning(method):
     assert (ends.iterations - known.iterations).double().mean().abs() < 5
 
 
+@pytest.mark.parametrize("method", METHODS)
+def test_each_descent_keeps_its_own_scale_when_others_have_ended(method):
+    at = torch.ones(4, 3, dtype=torch.float64)
+    at[1::2] += starts(2, 3, 0.5)  # the others begin where they end
+    scale = torch.tensor([[1e-2], [1.0], [1e2], [4.0]]).double().expand(4, 3)
+    ends = descend(rosenbrock(3), at, method, 1e-9, 3, scale)
+    assert ends.converged.tolist() == [True, False, True, False]
+    theta = ends.theta.requires_grad_()
+    (slopes,) = torch.autograd.grad(rosenbrock(3).value(theta).sum(), theta)
+    torch.testing.assert_close(ends.gradient_norm, (slopes * scale).norm(dim=1))
+
+
+@pytest.mark.parametrize("method", ["gd", "lbfgs"])
+def test_an_iteration_is_a_step_that_is_taken(method):
+    """In a bowl so steep that the first length tried leads far out on its other side."""
+    steep = Function(1, lambda t: 1e6 * t[:, 0].square())
+    ends = descend(steep, torch.full((1, 1), 1e-3, dtype=torch.float64), method, 1e-30, 1)
+    assert ends.iterations.item() == 1
+    assert ends.loss.item() < 1
+
+
 def curve(theta, at):
     return theta[:, :1] * torch.exp(-theta[:, 1:2] * at) + theta[:, 2:]
 

@@ -141,6 +141,16 @@ def test_what_descents_find_is_told_by_its_kind():
     assert kinds(refined(table, [landscape], axes)) == ["edge"]
 
 
+def test_a_descent_keeps_to_the_well_that_it_begins_in():
+    """Wells narrower than a cell: a step that is too long would lead up, and over to another."""
+    rough = lambda w: (67 * w[:, 0]).sin() + 0.3 * (151 * w[:, 0]).sin() + w[:, 0] ** 2  # noqa: E731
+    axes = [np.linspace(-1, 1, 21), np.array([0.5])]
+    table = found_by(rough, axes)
+    assert set(kinds(table)) == {"minimum"}
+    assert (table.refined_loss <= table.loss).all()
+    assert np.abs(table.refined_coordinate - table.coordinate).max() < 0.05
+
+
 def test_minima_of_the_grid_alone_are_told_to_be_the_same():
     axes = [np.linspace(-1, 1, 41), np.linspace(-1, 1, 39)]
     table = found_by(narrow, axes)
