@@ -15,6 +15,7 @@ from tasks.linear.deep_measures import Facts
 
 KAWAGUCHI = "Kawaguchi 2016, arXiv:1605.07110, Theorem 2.3"
 BAD_SADDLE = "Kawaguchi 2016, arXiv:1605.07110, Corollary 2.4"
+SADDLES = "Kawaguchi 2016, arXiv:1605.07110, Theorem 2.3 (iii), (iv)"
 LAURENT = "Laurent & von Brecht 2018, arXiv:1712.01473, Theorem 1"
 VALUES = (
     "Baldi & Hornik 1989, Neural Networks 2, 53, for two layers; Achour, Malgouyres & "
@@ -201,6 +202,26 @@ def global_where_map_is_critical(
             "linear, no hidden layer narrower than both input and output",
             measures.every(scans, fits),
         ),
+    )
+    return _control(claim) if control else claim
+
+
+def others_are_saddles(name: str, where: str, *scans: str, control: bool = False) -> Claim:
+    """With two layers every critical point that is no global minimum is a strict saddle."""
+
+    def fits(facts: Facts) -> bool:
+        return facts["depth"] == 2 and _linear(facts) and _full_rank(facts) and _distinct(facts)
+
+    claim = Claim(
+        name=name,
+        statement=f"at a critical point of {where} above the least loss the Hessian has a negative "
+        "eigenvalue: share of those found",
+        source=SADDLES,
+        statistic=measures.share_of_saddles(*scans),
+        threshold=1.0,
+        sense="at least",
+        figure=ENDS if control else CRITICAL,
+        hypothesis=Hypothesis(f"two layers, {_DISTINCT_DATA}", measures.every(scans, fits)),
     )
     return _control(claim) if control else claim
 

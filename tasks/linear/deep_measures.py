@@ -55,6 +55,7 @@ class Ends:
         losses: (K,).
         excess: loss above the global minimum, or, where none is known, above the least that any
             descent has reached, converged or not; relative to ‖Y‖², (K,).
+        saddles: where the Hessian has a negative eigenvalue, (K,).
         given_up: share of the descents that have not converged.
         parameters: (n, K) if they were stored.
     """
@@ -62,6 +63,7 @@ class Ends:
     facts: Facts
     losses: Floats
     excess: Floats
+    saddles: npt.NDArray[np.bool_]
     given_up: float
     parameters: Floats | None
 
@@ -70,13 +72,15 @@ def ends(scans: Trees, name: str, least: str = "global_minimum") -> list[Ends]:
     """The ends of each replicate; `least` names the fact above which the excess is taken."""
     found = []
     for facts, data in _replicates(scans[name]):
-        done = np.asarray(data["outcome"]) != DescentOutcome.NOT_CONVERGED
+        outcome = np.asarray(data["outcome"])
+        done = outcome != DescentOutcome.NOT_CONVERGED
+        saddles = outcome[done] == DescentOutcome.SADDLE
         losses = np.asarray(data["end_loss"], dtype=np.float64)
         floor = facts[least] if least in facts else losses[np.isfinite(losses)].min(initial=np.inf)
         kept = data["end_parameters"].transpose(NUMBER, START) if "end_parameters" in data else None
         parameters = None if kept is None else np.asarray(kept, dtype=np.float64)[:, done]
         excess = (losses[done] - floor) / facts["loss_at_zero"]
-        found.append(Ends(facts, losses[done], excess, float(1 - done.mean()), parameters))
+        found.append(Ends(facts, losses[done], excess, saddles, float(1 - done.mean()), parameters))
     return found
 
 
@@ -100,6 +104,19 @@ def _share_at(names: Sequence[str], least: str) -> Statistic:
         return np.nan if undecided else float(there.mean())
 
     return lambda scans: _least(share(one) for name in names for one in ends(scans, name, least))
+
+
+def share_of_saddles(*names: str) -> Statistic:
+    """Share of the converged ends above the least loss that are saddles; NaN if they are few."""
+
+    def share(scans: Trees) -> float:
+        found = [one for name in names for one in ends(scans, name)]
+        above = np.concatenate([one.excess > GAP for one in found])
+        saddles = np.concatenate([one.saddles for one in found])
+        enough = above.any() and above.mean() >= LEAST_OF_EACH
+        return float(saddles[above].mean()) if enough else np.nan
+
+    return share
 
 
 def criteria_agree(*names: str) -> Statistic:

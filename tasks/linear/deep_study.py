@@ -134,6 +134,9 @@ def _claims(kept: frozenset[str]) -> list[Claim]:
         claims.flat_to_depth("flat-to-depth", "zero weights", *generic),
         claims.global_where_map_is_critical("map-critical", "without a bottleneck", *wide),
         claims.critical_values("critical-values", "linear layers", *wide, "critical-narrow"),
+        claims.others_are_saddles(
+            "other-saddles", "two linear layers", "critical-two", "critical-narrow"
+        ),
         *_controls(elsewhere),
     ]
 
@@ -156,5 +159,8 @@ def _controls(elsewhere: tuple[str, ...]) -> list[Claim]:
         ),
         claims.critical_values(
             "critical-values-relu", "linear layers and a ReLU", "relu", control=True
+        ),
+        claims.others_are_saddles(
+            "other-saddles-relu", "two layers and a ReLU", "relu", control=True
         ),
     ]

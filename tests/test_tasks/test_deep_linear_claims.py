@@ -191,6 +191,21 @@ def test_losses_of_critical_points(given):
     assert verdict(VALUES, narrower).verdict is Outcome.REFUTED
 
 
+def test_other_critical_points_must_be_saddles():
+    ends, saddle = critical_points(WIDE), int(DescentOutcome.SADDLE)
+    claim = claims.others_are_saddles("h", "two layers", "s")
+    right = ends_tree(WIDE, ends, [saddle] * 7 + [MINIMUM])
+    assert verdict(claim, right).verdict is Outcome.HOLDS
+    one_is_not = ends_tree(WIDE, ends, [saddle] * 6 + [MINIMUM] * 2)
+    assert verdict(claim, one_is_not).verdict is Outcome.REFUTED
+    assert verdict(claim, ends_tree(WIDE)).verdict is Outcome.INCONCLUSIVE
+    assert verdict(claim, ends_tree({"widths": (4, 4, 4, 3)})).hypothesis_met is False
+    with_relu = {**WIDE, "relu_after": 1}
+    elsewhere = ends_tree(with_relu, np.eye(28)[:, :3])
+    control = claims.others_are_saddles("h", "a ReLU", "s", control=True)
+    assert verdict(control, elsewhere).hypothesis_met is False
+
+
 def test_the_gradient_of_the_product_is_that_of_autograd():
     ends = np.random.default_rng(1).standard_normal((28, 3))
     (found,) = measures.ends({"s": ends_tree(WIDE, ends)}, "s")
@@ -307,7 +322,7 @@ def test_the_study_is_whole(quick):
     names = [claim.name for claim in study.claims]
     assert len(set(names)) == len(names)
     assert {claim.figure for claim in study.claims} == set(study.figures)
-    assert sum(claim.control for claim in study.claims) == 8
+    assert sum(claim.control for claim in study.claims) == 9
     assert all(claim.hypothesis for claim in study.claims)
     assert len(study.scans) == (9 if quick else 17)
 
