@@ -175,7 +175,7 @@ def training(p):
         (lambda: Telling(lambda f, y: (f, y)), {"output": 2}, "expected a number from 0 to 1"),
         (mlp, {"axes": {"a": {"rise": 0.5, "num": 3}}}, r"axes\.a\.rise: got 0\.5"),
         (mlp, {"trajectories": {"sgd": "nowhere/*.pt"}}, "matches no file.*mend the pattern"),
-        (mlp, {"trajectories": {"sgd": []}}, r"trajectories\.sgd: got \[\]; expected at least 1"),
+        (mlp, {"trajectories": {"sgd": []}}, r"trajectories\.sgd: got \[\]; expected 1 or more"),
         (mlp, {"trajectories": mlp(1)}, "trajectories: got Sequential; expected a mapping"),
         (mlp, {"path": [mlp(1)]}, r"path: got \[Sequential\(.*; expected a mapping"),
         (mlp, {"path": "nowhere.pt", "axes": LINE}, r"no file 'nowhere\.pt'"),

@@ -55,7 +55,7 @@ def test_biases_move_in_plain_random_directions_and_not_in_normalised_ones():
     [
         ("filtre", "directions: got kind 'filtre'; expected one of .*; did you mean 'filter'"),
         (3, "directions: got 3; expected a kind's name, or a mapping"),
-        ([], r"directions: got \[\]; expected at least 1"),
+        ([], r"directions: got \[\]; expected 1 or more entries"),
         ({"count": 2}, "directions: got no kind; expected one of random"),
         ({"kind": ["filter"]}, r"directions: got kind \['filter'\]"),
         ({"kind": "filter", "cuont": 2}, "'filter' has no field 'cuont'; .*did you mean 'count'"),
@@ -63,7 +63,7 @@ def test_biases_move_in_plain_random_directions_and_not_in_normalised_ones():
         ({"kind": "filter", "count": 0}, "count: got 0; expected 1 or more"),
         ({"kind": "filter", "scale": 0}, "scale: got 0; expected another number"),
         ({"kind": "filter", "scale": float("nan")}, "scale: got nan; expected a finite number"),
-        ({"kind": "filter", "parameters": []}, r"parameters: got \[\]; expected at least 1"),
+        ({"kind": "filter", "parameters": []}, r"parameters: got \[\]; expected 1 or more entries"),
         ({"kind": "hessian", "top": 0}, "got top 0 and bottom 0; give at least one"),
         ({"kind": "plane", "through": ["a.pt"]}, "through.1: is missing"),
         ({"kind": "pca"}, "checkpoints: is missing"),
