@@ -34,7 +34,7 @@ MOST = 4096
 """Minima of a surface that are refined: the deepest."""
 MOST_OF_RISK = 16
 """The same of the risk of a module."""
-MOST_OPERATIONS = 2**36
+MOST_OPERATIONS = 2**32
 """Multiplications that refining the minima of one surface of a module's risk may take."""
 MOST_NUMBERS = 2**16
 """Parameters of a module whose landscape is built again to refine its minima."""
