@@ -22,13 +22,13 @@ from schemas.layout import (
     AFFINE,
     ANALYSIS_GROUP,
     BASIN,
-    DESCENT,
     DESCENT_GROUP,
     MINIMA_GROUP,
     MINIMUM,
     REPLICATE,
     SECTION_GROUP,
 )
+from schemas.statistics import DESCENT
 from tasks.landscape import Landscape
 from tasks.registry import Progress, silent
 

@@ -23,7 +23,8 @@ from torch import Tensor, nn
 
 from pipeline.engine.descents.functions import Function, over_section
 from pipeline.engine.descents.trust_region import CONVERGED, ROUNDING, Box, trust_region
-from schemas.layout import AXIS, MINIMA, MINIMUM
+from schemas.layout import AXIS, MINIMUM
+from schemas.statistics import MINIMA
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk
 

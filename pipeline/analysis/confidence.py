@@ -10,7 +10,8 @@ import xarray as xr
 from scipy import stats
 
 from schemas.errors import InputError
-from schemas.layout import BOUND, REPLICATE
+from schemas.layout import REPLICATE
+from schemas.statistics import BOUND
 
 LEVEL = 0.95
 BOUNDS = ("low", "mean", "high")

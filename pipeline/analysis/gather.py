@@ -22,19 +22,16 @@ from pipeline.analysis.starts import is_multi_start, start_statistics
 from pipeline.analysis.surface import surface
 from pipeline.analysis.sweep import Sweep, sweep
 from pipeline.analysis.transfer import transfer
-from schemas.layout import (
+from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT
+from schemas.statistics import (
     ANALYSIS,
     ANALYSIS_DIMS,
-    AXIS,
-    AXIS_OTHER,
     COMPARED,
     IOU_QUANTILES,
     LEVEL,
     LEVELS,
     QUANTILE,
     RADIUS,
-    REPLICATE,
-    SPLIT,
     SURFACE,
     SURFACE_DIMS,
 )

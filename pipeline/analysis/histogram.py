@@ -28,7 +28,7 @@ from pipeline.analysis.frame import Floats, Frame, computed, over_blocks
 from pipeline.analysis.moments import Spread, sum_of
 from pipeline.analysis.ranks import Ranking, nth_least
 from pipeline.analysis.sweep import SLAB, Summary
-from schemas.layout import IOU_QUANTILES
+from schemas.statistics import IOU_QUANTILES
 
 BINS = 2**16
 SAMPLE_POINTS = 2**20

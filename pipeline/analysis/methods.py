@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.layout import ANALYSIS
+from schemas.statistics import ANALYSIS
 
 FINITE = "over the points where it is finite; NaN where there are none"
 _ARGMIN = "NaN passed over, -inf counted as least; the first point in C order where values tie"

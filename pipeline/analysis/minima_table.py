@@ -16,7 +16,8 @@ from pipeline.analysis.descending import Indices
 from pipeline.analysis.frame import Frame
 from pipeline.analysis.minima import Minima
 from pipeline.analysis.watersheds import Labels
-from schemas.layout import AXIS, BASIN, MINIMA, MINIMUM, REPLICATE, SPLIT
+from schemas.layout import AXIS, BASIN, MINIMUM, REPLICATE, SPLIT
+from schemas.statistics import MINIMA
 
 _WALL = np.int32(-1)
 _METHOD = (

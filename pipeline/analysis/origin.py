@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pipeline.analysis.curvature import hessian
 from pipeline.analysis.frame import Floats, Frame, computed
-from schemas.layout import LEVELS
+from schemas.statistics import LEVELS
 
 # Part of the distance to the next grid point by which a coordinate may miss a value it stands for.
 CLOSE = 1e-9

@@ -21,7 +21,7 @@ from scipy import stats
 from pipeline.analysis.frame import Frame, computed
 from pipeline.analysis.moments import Comoments
 from pipeline.analysis.sweep import SLAB
-from schemas.layout import IOU_QUANTILES
+from schemas.statistics import IOU_QUANTILES
 
 EXACT_POINTS = 2**22
 """Greatest number of points whose fields are held in memory and sorted."""

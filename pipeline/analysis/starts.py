@@ -13,8 +13,9 @@ import numpy.typing as npt
 import xarray as xr
 
 from pipeline.analysis.frame import computed
-from schemas.layout import ENDS, ENDS_DIMS, REPLICATE, SPLIT, STARTS, DescentOutcome
+from schemas.layout import REPLICATE, SPLIT, STARTS, DescentOutcome
 from schemas.starts import RELATIVE
+from schemas.statistics import ENDS, ENDS_DIMS
 
 _READ = ("loss", "end_loss", "iterations", "outcome")
 _COUNTED = "of the descents from points at which the loss is finite"
@@ -31,7 +32,7 @@ def is_multi_start(dataset: xr.Dataset) -> bool:
 
 
 def start_statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.Dataset:
-    """Those variables of `schemas.layout.ENDS` that apply to a scan.
+    """Those variables of `schemas.statistics.ENDS` that apply to a scan.
 
     `dataset` holds `loss([replicate,] split, …)` and, of descents, `end_loss`, `iterations` and
     `outcome` alike; `reference` may hold `global_minimum`, that of the first split. A replicate

@@ -1,4 +1,4 @@
-"""The statistics of a surface's shape: what `schemas.layout.SURFACE` lists, as far as it applies.
+"""The statistics of a surface's shape: those of `schemas.statistics.SURFACE` that apply.
 
 Shape legend: R = replicates, S = splits, z = axes.
 """
@@ -21,7 +21,8 @@ from pipeline.analysis.origin import Around, Origin, around, curvature, origin_o
 from pipeline.analysis.roughness import roughness
 from pipeline.analysis.shape import Shape, shape_of
 from pipeline.analysis.sharpness import RADII, sharpness
-from schemas.layout import AFFINE, AXIS, AXIS_OTHER, PATH, REPLICATE, SPLIT, SURFACE, SURFACE_DIMS
+from schemas.layout import AFFINE, AXIS, AXIS_OTHER, PATH, REPLICATE, SPLIT
+from schemas.statistics import SURFACE, SURFACE_DIMS
 
 Values: TypeAlias = dict[str, npt.NDArray[Any]]
 

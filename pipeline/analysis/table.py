@@ -10,20 +10,8 @@ from typing import Any, NamedTuple
 import xarray as xr
 
 from pipeline.analysis.confidence import over_replicates
-from schemas.layout import (
-    ANALYSIS,
-    AXIS,
-    AXIS_OTHER,
-    BOUND,
-    COMPARED,
-    ENDS,
-    LEVEL,
-    QUANTILE,
-    RADIUS,
-    REPLICATE,
-    SPLIT,
-    SURFACE,
-)
+from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT
+from schemas.statistics import ANALYSIS, BOUND, COMPARED, ENDS, LEVEL, QUANTILE, RADIUS, SURFACE
 
 UNDEFINED = "undefined"
 GROUPS = {"origin": "sharpness", "ends": "descents"}

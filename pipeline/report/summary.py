@@ -14,17 +14,8 @@ import yaml
 from pipeline.report.starts import StartsView
 from pipeline.report.style import listed, number
 from pipeline.report.view import View
-from schemas.layout import (
-    ANALYSIS,
-    ANALYSIS_GROUP,
-    DESCENT,
-    DESCENT_GROUP,
-    ENDS,
-    LEDGER_GROUP,
-    REPLICATE,
-    SURFACE,
-    ShardStatus,
-)
+from schemas.layout import ANALYSIS_GROUP, DESCENT_GROUP, LEDGER_GROUP, REPLICATE, ShardStatus
+from schemas.statistics import ANALYSIS, DESCENT, ENDS, SURFACE
 
 Row: TypeAlias = Sequence[str | float]
 Pairs: TypeAlias = list[tuple[str, str]]

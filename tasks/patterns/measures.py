@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from schemas.layout import COMPARED, SPLIT
+from schemas.layout import SPLIT
+from schemas.statistics import COMPARED
 from schemas.study import Statistic
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.analysis import over_replicates, rows, statistics
 from pipeline.analysis.halo import pieces
-from schemas.layout import SURFACE, SURFACE_DIMS
+from schemas.statistics import SURFACE, SURFACE_DIMS
 from tests.surfaces import X, Y, quadratic, scan, surfaces, told
 
 QUICK = settings(max_examples=12, deadline=None)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.analysis import statistics
-from schemas.layout import LEVELS, SURFACE
+from schemas.statistics import LEVELS, SURFACE
 from tests.surfaces import HESSIAN, X, Y, quadratic, scan, told
 
 UNEVEN = np.array([-1.0, -0.7, -0.55, -0.2, 0.0, 0.1, 0.35, 0.4, 0.9, 1.2])

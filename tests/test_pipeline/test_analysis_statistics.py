@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pipeline.analysis import over_replicates, statistics
 from schemas.errors import InputError
-from schemas.layout import ANALYSIS, ANALYSIS_DIMS
+from schemas.statistics import ANALYSIS, ANALYSIS_DIMS
 
 QUICK = settings(max_examples=30, deadline=None)
 

@@ -16,7 +16,7 @@ from pipeline.analysis import analysed
 from pipeline.refining import NOT_REFINED, refined
 from pipeline.running import run
 from schemas import parse_spec
-from schemas.layout import MINIMA
+from schemas.statistics import MINIMA
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, Split, squared_error
 from tasks.section import coordinate_section, directions_as_section

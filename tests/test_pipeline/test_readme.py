@@ -13,8 +13,8 @@ from pipeline.exporting import FORMATS
 from pipeline.running import run
 from schemas import SpecError, parse_spec
 from schemas.files import load_spec
-from schemas.layout import SURFACE
 from schemas.scan import ScanSpec
+from schemas.statistics import SURFACE
 from tasks import TASKS, normalised
 from tasks.directions.parameters import KINDS
 from tasks.model.parameters import ModelParameters

@@ -12,7 +12,8 @@ from pipeline.analysis.starts import different
 from pipeline.cli import main
 from pipeline.report import figures_starts
 from pipeline.report.starts import MOST_DRAWN, look_at_starts
-from schemas.layout import ENDS, ENDS_DIMS, DescentOutcome
+from schemas.layout import DescentOutcome
+from schemas.statistics import ENDS, ENDS_DIMS
 
 GLOBAL, SPURIOUS, SADDLE = (
     DescentOutcome.GLOBAL,
