@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
@@ -76,6 +76,17 @@ class Claim:
     control: bool = False
     figure: str | None = None
     hypothesis: Hypothesis | None = None
+
+    def as_control(self, name: str | None = None, where: str = "") -> Claim:
+        """The same claim where its hypothesis is broken on purpose, said to be `where`."""
+        statement = f"{where}, {self.statement}" if where else self.statement
+        return replace(
+            self,
+            name=name or self.name,
+            statement=statement,
+            control=True,
+            expected=Outcome.REFUTED,
+        )
 
     def judge(self, scans: Mapping[str, Any]) -> Verdict:
         """The verdict on this claim, given the study's analysed scans."""

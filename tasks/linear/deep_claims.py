@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import pairwise
 
-from schemas.study import Claim, Hypothesis, Outcome
+from schemas.study import Claim, Hypothesis
 from tasks.linear import deep_measures as measures
 from tasks.linear.deep_measures import Facts
 
@@ -83,34 +83,30 @@ def bottleneck_reaches_its_own(*scans: str) -> Claim:
 
 def bottleneck_reaches_regression(scan: str) -> Claim:
     """Control: with a narrow layer no descent reaches the least loss of maps of any rank."""
-    return _control(
-        Claim(
-            name="narrow-regression",
-            statement="with a hidden layer narrower than the data's rank, every descent reaches "
-            "the least squares of maps of any rank: share of them",
-            source=LAURENT,
-            statistic=measures.share_at_regression(scan),
-            threshold=1.0,
-            sense="at least",
-            figure=ENDS,
-            hypothesis=Hypothesis(
-                "no hidden layer narrower than the data's rank",
-                measures.every((scan,), lambda facts: min(facts["widths"]) >= facts["data_rank"]),
-            ),
-        )
-    )
+    return Claim(
+        name="narrow-regression",
+        statement="with a hidden layer narrower than the data's rank, every descent reaches "
+        "the least squares of maps of any rank: share of them",
+        source=LAURENT,
+        statistic=measures.share_at_regression(scan),
+        threshold=1.0,
+        sense="at least",
+        figure=ENDS,
+        hypothesis=Hypothesis(
+            "no hidden layer narrower than the data's rank",
+            measures.every((scan,), lambda facts: min(facts["widths"]) >= facts["data_rank"]),
+        ),
+    ).as_control()
 
 
 def relu_has_spurious_minima(scan: str) -> Claim:
     """Control: with one ReLU inserted descents end at different values."""
     claim = no_spurious_minima("relu-global", "with one ReLU inserted", scan)
-    return _control(
-        replace(
-            claim,
-            statement="with one ReLU inserted, every descent that converges ends at the least loss "
-            "that any of them reaches: share of them",
-        )
-    )
+    return replace(
+        claim,
+        statement="with one ReLU inserted, every descent that converges ends at the least loss "
+        "that any of them reaches: share of them",
+    ).as_control()
 
 
 def vanishes_at_zero(name: str, where: str, *scans: str, control: bool = False) -> Claim:
@@ -126,7 +122,7 @@ def vanishes_at_zero(name: str, where: str, *scans: str, control: bool = False) 
         figure=CURVATURE,
         hypothesis=Hypothesis("three layers or more, through zero", _through_zero(scans, 3)),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def falls_from_zero(name: str, where: str, *scans: str, control: bool = False) -> Claim:
@@ -142,7 +138,7 @@ def falls_from_zero(name: str, where: str, *scans: str, control: bool = False) -
         figure=FLATNESS,
         hypothesis=_generic(scans),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def strict_saddle_at_zero(name: str, where: str, scan: str, *, control: bool = False) -> Claim:
@@ -162,7 +158,7 @@ def strict_saddle_at_zero(name: str, where: str, scan: str, *, control: bool = F
         figure=CURVATURE,
         hypothesis=Hypothesis("linear, two layers, zero", measures.every((scan,), fits)),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def flat_to_depth(name: str, where: str, *scans: str, control: bool = False) -> Claim:
@@ -178,7 +174,7 @@ def flat_to_depth(name: str, where: str, *scans: str, control: bool = False) -> 
         figure=FLATNESS,
         hypothesis=_generic(scans),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def global_where_map_is_critical(
@@ -203,7 +199,7 @@ def global_where_map_is_critical(
             measures.every(scans, fits),
         ),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def others_are_saddles(name: str, where: str, *scans: str, control: bool = False) -> Claim:
@@ -223,7 +219,7 @@ def others_are_saddles(name: str, where: str, *scans: str, control: bool = False
         figure=ENDS if control else CRITICAL,
         hypothesis=Hypothesis(f"two layers, {_DISTINCT_DATA}", measures.every(scans, fits)),
     )
-    return _control(claim) if control else claim
+    return claim.as_control() if control else claim
 
 
 def critical_values(name: str, where: str, *scans: str, control: bool = False) -> Claim:
@@ -244,11 +240,7 @@ def critical_values(name: str, where: str, *scans: str, control: bool = False) -
         figure=ENDS if control else CRITICAL,
         hypothesis=Hypothesis(_DISTINCT_DATA, measures.every(scans, fits)),
     )
-    return _control(claim) if control else claim
-
-
-def _control(claim: Claim) -> Claim:
-    return replace(claim, control=True, expected=Outcome.REFUTED)
+    return claim.as_control() if control else claim
 
 
 def _generic(scans: tuple[str, ...]) -> Hypothesis:

@@ -7,10 +7,9 @@ claimed of gradients is in `tasks.linear.residual_inequality`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from schemas.study import Claim, Hypothesis, Outcome
+from schemas.study import Claim, Hypothesis
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import LARGEST_NORM
@@ -27,12 +26,6 @@ DECAY = -0.95
 GLOBAL = 1e-10
 SHARE_FOUND = 0.05
 LEAST_INSIDE = 20
-
-
-def as_control(claim: Claim, name: str, where: str = "") -> Claim:
-    """The claim where its hypothesis is broken on purpose."""
-    statement = f"{where}, {claim.statement}" if where else claim.statement
-    return replace(claim, name=name, statement=statement, control=True, expected=Outcome.REFUTED)
 
 
 def construction(series: Sequence[Sequence[str]]) -> list[Claim]:
@@ -104,7 +97,7 @@ def too_shallow(scan: str) -> Claim:
     Since ‖R‖ ≤ Π(1 + ‖A_i‖), max ‖A_i‖ ≥ σ_max(R)^(1/ℓ) − 1.
     """
     claim = within_bound([scan], "conference", scan)
-    return as_control(claim, "too-shallow", "with fewer layers than 3γ")
+    return claim.as_control("too-shallow", "with fewer layers than 3γ")
 
 
 def minimum_in_ball(scans: Sequence[str], figure: str) -> Claim:
@@ -183,7 +176,7 @@ def critical_outside(scans: Sequence[str]) -> Claim:
         figure="ends",
         hypothesis=Hypothesis("the critical points have max ‖A_i‖ < 1", in_ball),
     )
-    return as_control(claim, claim.name)
+    return claim.as_control()
 
 
 def boundary(scan: str) -> list[Claim]:
@@ -222,7 +215,7 @@ def boundary(scan: str) -> list[Claim]:
                 "max ‖A_i‖ = 1 there", lambda trees: abs(norm(trees) - 1) <= 1e-12
             ),
         ),
-        as_control(beyond, beyond.name),
+        beyond.as_control(),
     ]
 
 

@@ -13,7 +13,7 @@ from schemas.layout import END_PARAMETERS
 from schemas.scan import ScanSpec
 from schemas.study import Claim, Hypothesis, Outcome
 from tasks.linear import residual_measures as measures
-from tasks.linear.residual_claims import PAPER, as_control, critical_in_ball
+from tasks.linear.residual_claims import PAPER, critical_in_ball
 from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 
@@ -88,7 +88,7 @@ def corrected(scans: Sequence[str], line: str) -> list[Claim]:
             figure="corrected",
             hypothesis=_in_ball([line]),
         ),
-        as_control(stronger, stronger.name),
+        stronger.as_control(),
     ]
 
 

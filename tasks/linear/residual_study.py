@@ -125,15 +125,11 @@ def _claims(series: list[list[str]], starts: list[str], balls: list[str]) -> lis
         *inequality.printed(),
         *inequality.corrected(balls, "line"),
         claims.too_shallow("too-shallow"),
-        claims.as_control(
-            claims.minimum_in_ball(negative[0], "ends-negative"),
-            "minimum-in-ball-of-negative-determinant",
-            "with det R < 0",
+        claims.minimum_in_ball(negative[0], "ends-negative").as_control(
+            "minimum-in-ball-of-negative-determinant", "with det R < 0"
         ),
-        claims.as_control(
-            claims.determinant_margin(balls, balls[0]),
-            "margin-of-positive-determinant",
-            "with det R > 0",
+        claims.determinant_margin(balls, balls[0]).as_control(
+            "margin-of-positive-determinant", "with det R > 0"
         ),
         claims.critical_outside(starts),
     ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from schemas.study import Claim, Outcome
+from schemas.study import Claim
 from tasks.neuron import measures
 
 PAPER = "Auer, Herbster & Warmuth 1995, NIPS 8"
@@ -22,11 +22,6 @@ REALIZABLE = f"{PAPER}, Theorem 5.1"
 PLACES = 1e-6
 VALUES = 1e-9
 RISE = 100.0
-
-
-def as_control(claim: Claim, name: str) -> Claim:
-    """The claim where its hypothesis is broken on purpose."""
-    return replace(claim, name=name, control=True, expected=Outcome.REFUTED)
 
 
 def minima_multiply(
@@ -185,7 +180,7 @@ def descents_get_stuck(scan: str) -> Claim:
 
 def too_close(scans: Sequence[str], n: int) -> list[Claim]:
     """Controls: ratios too small for a minimum of each of the n examples of one input."""
-    return [as_control(minima_multiply(s, 1, n, figure="ratios"), f"{s}-minima") for s in scans]
+    return [minima_multiply(s, 1, n, figure="ratios").as_control(f"{s}-minima") for s in scans]
 
 
 def _inputs(d: int) -> str:

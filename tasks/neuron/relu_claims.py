@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from schemas.study import Claim
 from tasks.neuron import relu_measures as measures
-from tasks.neuron.claims import PLACES, as_control
+from tasks.neuron.claims import PLACES
 
 PAPER = "Tian 2017, arXiv:1703.00560"
 KERNEL = f"{PAPER}; the arc-cosine kernel of degree 1, Cho & Saul 2009, NIPS 22"
@@ -70,7 +70,7 @@ def on_plane(scan: str) -> list[Claim]:
             figure=scan,
             hypothesis=measures.several_inputs(scan),
         ),
-        as_control(of_sample, f"{scan}-gradient-of-a-sample"),
+        of_sample.as_control(f"{scan}-gradient-of-a-sample"),
     ]
 
 
@@ -107,7 +107,7 @@ def at_zero(scan: str) -> list[Claim]:
             hypothesis=measures.has_zero(scan),
         ),
         falls,
-        as_control(opposite, f"{scan}-opposite-the-teacher"),
+        opposite.as_control(f"{scan}-opposite-the-teacher"),
     ]
 
 

@@ -107,13 +107,10 @@ def _more_minima_claims() -> list[Claim]:
         ),
         claims.minima_with_bias("bias", 1, 4),
         *claims.minima_in_place("bias"),
-        claims.as_control(
-            claims.minima_multiply("linear-grid", 1, 4, words=" on a linear grid"),
-            "linear-grid-misses-minima",
+        claims.minima_multiply("linear-grid", 1, 4, words=" on a linear grid").as_control(
+            "linear-grid-misses-minima"
         ),
-        claims.as_control(
-            claims.descents_get_stuck("starts-entropic"), "starts-entropic-get-stuck"
-        ),
+        claims.descents_get_stuck("starts-entropic").as_control("starts-entropic-get-stuck"),
     ]
 
 
@@ -121,10 +118,9 @@ def _convexity_claims() -> list[Claim]:
     return [
         claims.convex("entropic", "the entropic loss"),
         claims.one_minimum("entropic"),
-        claims.as_control(claims.convex("published", "the square loss"), "square-loss-is-convex"),
-        claims.as_control(
-            claims.minima_multiply("entropic", 2, 4, words=", with the entropic loss,"),
-            "entropic-loss-has-many-minima",
+        claims.convex("published", "the square loss").as_control("square-loss-is-convex"),
+        claims.minima_multiply("entropic", 2, 4, words=", with the entropic loss,").as_control(
+            "entropic-loss-has-many-minima"
         ),
     ]
 
@@ -132,7 +128,7 @@ def _convexity_claims() -> list[Claim]:
 def _teacher_claims(zero: str) -> list[Claim]:
     return [
         claims.rises("rays", "realizable data"),
-        claims.as_control(claims.rises("rays-noise", "noisy data"), "rays-noise-rise"),
+        claims.rises("rays-noise", "noisy data").as_control("rays-noise-rise"),
         *relu_claims.on_plane("relu-plane"),
         *relu_claims.at_zero(zero),
         relu_claims.descents_reach("relu-starts", 10),
@@ -143,11 +139,9 @@ def _teacher_claims(zero: str) -> list[Claim]:
 def _more_teacher_claims(samples: list[str]) -> list[Claim]:
     signs = relu_claims.agrees_with_samples("relu-signs", "±1 for")
     return [
-        claims.as_control(claims.rises("rays-sine", "a sine's data"), "rays-sine-rise"),
-        claims.as_control(
-            relu_claims.descents_reach("relu-line", 1), "relu-line-reach-the-teacher"
-        ),
+        claims.rises("rays-sine", "a sine's data").as_control("rays-sine-rise"),
+        relu_claims.descents_reach("relu-line", 1).as_control("relu-line-reach-the-teacher"),
         *(relu_claims.agrees_with_samples(scan, "normal") for scan in samples),
         relu_claims.follows_root_law(samples),
-        claims.as_control(signs, "relu-signs-agrees"),
+        signs.as_control("relu-signs-agrees"),
     ]

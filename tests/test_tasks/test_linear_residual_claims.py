@@ -205,7 +205,7 @@ def test_minima_in_the_ball_are_counted_over_all_starts():
     saddles = ends(norms, excess, [SADDLE] * 5 + OUTCOMES[5:])
     assert judged(claim, s=saddles).value == 25 / 33
     outside = ends([1.5] * 30 + norms[30:], excess, OUTCOMES, determinant=-1.0)
-    control = claims.as_control(claim, "control")
+    control = claim.as_control("control")
     assert judged(control, s=outside).as_expected
     assert not judged(control, s=ends(*USUAL, OUTCOMES, determinant=-1.0)).as_expected
 
@@ -219,7 +219,7 @@ def test_the_margin_of_a_negative_determinant():
     assert judged(claim, s=changed(scan, loss=0.9 * margin)).verdict is REFUTED
     positive = ball(layers=3, dimension=1, target=RANDOM)
     assert judged(claim, s=positive).verdict is UNDECIDED
-    assert judged(claims.as_control(claim, "control"), s=positive).as_expected
+    assert judged(claim.as_control("control"), s=positive).as_expected
 
 
 def test_the_critical_point_on_the_edge_of_the_ball():

@@ -144,7 +144,7 @@ def test_the_convex_loss_has_its_control():
     assert verdict(claim, s=tree("entropic", 1.0)) is HOLDS
     assert verdict(claim, s=tree("entropic", 0.999)) is REFUTED
     assert verdict(claim, s=tree("published", 1.0)) is INCONCLUSIVE
-    control = claims.as_control(claim, "control")
+    control = claim.as_control("control")
     assert control.judge({"s": tree("published", 0.5)}).as_expected
     one = with_minima(scanned("entropic"))
     assert verdict(claims.one_minimum("s"), s=one) is HOLDS
@@ -153,7 +153,7 @@ def test_the_convex_loss_has_its_control():
 def test_the_loss_rises_along_rays_only_from_a_teacher_of_a_monotone_neuron():
     assert verdict(claims.rises("s", "data"), s=scanned("rays", replicates=5)) is HOLDS
     for name in ("rays-noise", "rays-sine"):
-        control = claims.as_control(claims.rises("s", "data"), "control")
+        control = claims.rises("s", "data").as_control("control")
         assert control.judge({"s": scanned(name, replicates=5)}).as_expected
     flat = scanned("rays", replicates=2)
     flat["loss"].values[1, 0, 100] = flat["loss"].values[1, 0, 99]
@@ -271,7 +271,7 @@ def test_samples_agree_unless_their_inputs_are_not_normal(plane):
     assert relu_claims.agrees_with_samples(names[2], "normal").judge(shifted).verdict is REFUTED
     assert relu_claims.follows_root_law(names).judge(shifted).verdict is REFUTED
     signs = {"s": scanned("relu-signs", replicates=16)}
-    control = claims.as_control(relu_claims.agrees_with_samples("s", "±1 for"), "control")
+    control = relu_claims.agrees_with_samples("s", "±1 for").as_control("control")
     assert control.judge(signs).as_expected
 
 
@@ -283,7 +283,7 @@ def test_descents_must_all_reach_the_teacher():
     for end in ([0.0, 0.0], [0.6, -0.8001], [math.nan, 0.0]):
         assert verdict(claim, s=starts([at, at, end], best, facts, "population")) is REFUTED
     line = starts([[1.0], [1.0], [0.0]], best, {"teacher": [1.0]}, "population")
-    control = claims.as_control(relu_claims.descents_reach("s", 1), "control")
+    control = relu_claims.descents_reach("s", 1).as_control("control")
     assert control.judge({"s": line}).as_expected
 
 
