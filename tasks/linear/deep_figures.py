@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
+from tasks.facts import facts_of
 from tasks.linear import deep_measures as measures
 from tasks.linear.deep_claims import CRITICAL, CURVATURE, ENDS, FLATNESS
 from tasks.linear.deep_measures import Floats, Trees
@@ -97,7 +98,7 @@ def _sorted_excess(scans: Trees, name: str, label: str) -> Series:
 
 def _rise(scans: Trees, name: str, label: str) -> list[Series]:
     """The first replicate's rise, and t^H through its first point."""
-    facts = measures.known(scans[name])[0]
+    facts = facts_of(scans[name])[0]
     t, rise = measures.rises(scans, name)[0]
     relative = np.abs(rise) / float(facts["loss_at_zero"])
     if facts["origin"] != "zero":

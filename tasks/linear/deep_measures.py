@@ -9,7 +9,6 @@ Shape legend: K = descents, n = weights, T = points of a line.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
@@ -20,6 +19,7 @@ import numpy.typing as npt
 
 from schemas.layout import NUMBER, REPLICATE, SPLIT, START, DescentOutcome
 from schemas.study import Statistic
+from tasks.facts import facts_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -255,7 +255,7 @@ def lines_generic(scans: Trees, name: str) -> bool:
 
     They are compared with the differences of the losses themselves, as far as those are resolved.
     """
-    if any(facts["origin"] != "zero" or facts["relu_after"] for facts in known(scans[name])):
+    if any(facts["origin"] != "zero" or facts["relu_after"] for facts in facts_of(scans[name])):
         return False
     pairs = zip(_replicates(scans[name]), rises(scans, name), strict=True)
     for (facts, data), (_, rise) in pairs:
@@ -268,13 +268,7 @@ def lines_generic(scans: Trees, name: str) -> bool:
 
 def every(names: Sequence[str], true: Callable[[Facts], bool]) -> Check:
     """Whether something is true of the facts of every replicate of the scans."""
-    return lambda scans: all(true(facts) for name in names for facts in known(scans[name]))
-
-
-def known(tree: xr.DataTree) -> list[Facts]:
-    """The builder's facts, one set for each replicate."""
-    facts: list[Facts] = json.loads(tree.attrs["facts"])
-    return facts
+    return lambda scans: all(true(facts) for name in names for facts in facts_of(scans[name]))
 
 
 def _least(values: Iterable[float]) -> float:
@@ -301,5 +295,5 @@ def _replicates(tree: xr.DataTree, split: str = "train") -> Iterator[tuple[Facts
     data = tree.to_dataset().sel({SPLIT: split})
     if REPLICATE not in data.dims:
         data = data.expand_dims(REPLICATE)
-    for number, facts in enumerate(known(tree)):
+    for number, facts in enumerate(facts_of(tree)):
         yield facts, data.isel({REPLICATE: number})

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.study import Claim, Hypothesis
+from tasks.facts import facts_of
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import LARGEST_NORM
@@ -222,9 +223,7 @@ def boundary(scan: str) -> list[Claim]:
 def _all_facts(
     scans: Sequence[str], hold: Callable[[Mapping[str, Any]], bool]
 ) -> Callable[[Trees], bool]:
-    return lambda trees: all(
-        hold(facts) for scan in scans for facts in measures.facts_of(trees[scan])
-    )
+    return lambda trees: all(hold(facts) for scan in scans for facts in facts_of(trees[scan]))
 
 
 def _deep_enough(scans: Sequence[str]) -> Hypothesis:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
+from tasks.facts import facts_of
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_inequality import COUNTEREXAMPLES
 from tasks.linear.residual_matrices import Floats
@@ -114,7 +115,7 @@ def _of_ratios(title: str, caption: str, series: Callable[[Trees], list[Series]]
 
 
 def _depth(trees: Trees, scan: str) -> int:
-    return int(measures.facts_of(trees[scan])[0]["layers"])
+    return int(facts_of(trees[scan])[0]["layers"])
 
 
 def _exactness(trees: Trees, series: Mapping[str, Sequence[str]]) -> list[Series]:
@@ -139,7 +140,7 @@ def _norms(trees: Trees, series: Mapping[str, Sequence[str]], *, scaled: bool) -
             norms += here.tolist()
             depths += [float(depth)] * len(here)
             for version, values in known.items():
-                facts = measures.facts_of(trees[scan])[0]
+                facts = facts_of(trees[scan])[0]
                 values.append(facts[f"bound_{version}"] * factor)
         points.append(Series(label, depths, norms, "points"))
         each = [float(_depth(trees, scan)) for scan in scans]

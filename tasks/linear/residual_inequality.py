@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from schemas.layout import END_PARAMETERS
 from schemas.scan import ScanSpec
 from schemas.study import Claim, Hypothesis, Outcome
+from tasks.facts import facts_of
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_claims import PAPER, critical_in_ball
 from tasks.linear.residual_measures import Trees
@@ -125,7 +126,7 @@ def _in_ball(scans: Sequence[str]) -> Hypothesis:
     def met(trees: Trees) -> bool:
         return all(
             bool((measures.values_of(trees[scan], LARGEST_NORM) < 1).any())
-            and all(f["covariance_eigenvalue_min"] > 0 for f in measures.facts_of(trees[scan]))
+            and all(f["covariance_eigenvalue_min"] > 0 for f in facts_of(trees[scan]))
             for scan in scans
         )
 
@@ -143,5 +144,5 @@ def _no_greater(trees: Trees, scan: str) -> bool:
                 measures.stronger_constant(facts, tau) <= measures.corrected_constant(facts, tau)
             ).all()
         )
-        for facts, tau in zip(measures.facts_of(trees[scan]), norms, strict=True)
+        for facts, tau in zip(facts_of(trees[scan]), norms, strict=True)
     )

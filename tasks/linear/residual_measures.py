@@ -6,7 +6,6 @@ Shape legend: K = replicates, P = points, n = parameters.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy.typing as npt
 
 from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, DescentOutcome
 from schemas.study import Statistic
+from tasks.facts import facts_of
 from tasks.linear.residual_matrices import Floats, spectral_norms
 from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 
@@ -36,12 +36,6 @@ norms are 1 but for rounding.
 LEAST_JUDGED = 1e-10
 """Ratios of the gradient inequality are judged where the excess is greater: below, its own rounding
 would decide."""
-
-
-def facts_of(tree: xr.DataTree) -> list[dict[str, Any]]:
-    """The builder's facts, one mapping for each replicate."""
-    found: list[dict[str, Any]] = json.loads(tree.attrs["facts"])
-    return found
 
 
 def values_of(tree: xr.DataTree, name: str) -> Floats:

@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
+from tasks.facts import facts_of
 from tasks.neuron import measures, relu_measures
-from tasks.neuron.measures import Trees, facts
+from tasks.neuron.measures import Trees
 
 _RAYS_SHOWN = 2
 
@@ -96,7 +97,7 @@ def _growth(trees: Trees, growth: Mapping[int, Mapping[int, str]]) -> list[Serie
 def _ratios(trees: Trees, ratios: Mapping[float, str]) -> list[Series]:
     counted = [(ratio, measures.count(scan)(trees)) for ratio, scan in sorted(ratios.items())]
     known = [(ratio, number) for ratio, number in counted if number is not None]
-    examples = float(facts(trees[next(iter(ratios.values()))])["examples"])
+    examples = float(facts_of(trees[next(iter(ratios.values()))])[0]["examples"])
     at = [ratio for ratio, _ in known]
     return [
         Series("counted", at, [number for _, number in known], "points"),

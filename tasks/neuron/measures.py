@@ -7,7 +7,6 @@ Each reads a study's analysed scans: name → DataTree with `loss` at the root a
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -26,6 +25,7 @@ from schemas.layout import (
     DescentOutcome,
 )
 from schemas.study import Hypothesis, Statistic
+from tasks.facts import facts_of
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -37,12 +37,6 @@ TRAIN = "train"
 _NO_MINIMUM = ("saddle", "edge", "not converged")
 _POINTS_IN_A_DIP = 3
 _AT = 1e-3
-
-
-def facts(tree: xr.DataTree, replicate: int = 0) -> dict[str, Any]:
-    """What the builder of a scan said of a replicate."""
-    found: dict[str, Any] = json.loads(tree.attrs["facts"])[replicate]
-    return found
 
 
 def minima_found(tree: xr.DataTree, split: str, replicate: int = 0) -> xr.Dataset | None:
@@ -109,7 +103,7 @@ def _compared(scan: str, what: str) -> Statistic:
             rows = minima_found(tree, TRAIN, replicate)
             if rows is None or "refined_loss" not in rows:
                 return None
-            places, losses = known_minima(facts(tree, replicate))
+            places, losses = known_minima(facts_of(tree)[replicate])
             found = np.asarray(rows["refined_coordinate"].transpose(..., AXIS), dtype=np.float64)
             if len(found) != len(places):
                 return math.inf
@@ -144,7 +138,7 @@ def separated(scan: str, *, on_grid: bool = True) -> Hypothesis:
 
     def met(scans: Trees) -> bool:
         tree = scans[scan]
-        every = [facts(tree, replicate) for replicate in range(_replicates(tree))]
+        every = facts_of(tree)
         apart = all((known.get("separation") or -1.0) > 0 for known in every)
         return apart and (not on_grid or all(_resolved(tree, known) for known in every))
 
@@ -157,8 +151,8 @@ def bounded(scan: str) -> Hypothesis:
     return Hypothesis(
         "the loss of an example is a continuous and bounded function of w·x",
         lambda scans: bool(
-            facts(scans[scan])["loss"] == "square"
-            and facts(scans[scan])["activation"] in ("sigmoid", "tanh")
+            facts_of(scans[scan])[0]["loss"] == "square"
+            and facts_of(scans[scan])[0]["activation"] in ("sigmoid", "tanh")
         ),
     )
 
@@ -190,8 +184,8 @@ def matching(scan: str) -> Hypothesis:
     return Hypothesis(
         "the loss is the matching loss of the activation: entropic, with the sigmoid",
         lambda scans: bool(
-            facts(scans[scan])["loss"] == "entropic"
-            and facts(scans[scan])["activation"] == "sigmoid"
+            facts_of(scans[scan])[0]["loss"] == "entropic"
+            and facts_of(scans[scan])[0]["activation"] == "sigmoid"
         ),
     )
 
@@ -224,7 +218,7 @@ def from_a_teacher(scan: str) -> Hypothesis:
 
     def met(scans: Trees) -> bool:
         tree = scans[scan]
-        every = [facts(tree, replicate) for replicate in range(_replicates(tree))]
+        every = facts_of(tree)
         starts = float(rays(tree)[:, 0].max())
         return starts <= 1e-20 and all(known["monotone"] for known in every)
 
@@ -242,7 +236,7 @@ def unreached(scan: str) -> Statistic:
         tree = scans[scan]
         if END_PARAMETERS not in tree.data_vars:
             return None
-        places, _ = known_minima(facts(tree))
+        places, _ = known_minima(facts_of(tree)[0])
         ends = tree[END_PARAMETERS].sel({SPLIT: TRAIN}).transpose(START, ...)
         away = np.abs(np.asarray(ends, dtype=np.float64)[:, None] - places[None]) / np.abs(places)
         at = away.max(axis=2) < _AT

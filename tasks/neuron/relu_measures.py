@@ -14,7 +14,8 @@ import numpy as np
 
 from schemas.layout import AXIS, END_PARAMETERS, REPLICATE, SPLIT, START
 from schemas.study import Hypothesis, Statistic
-from tasks.neuron.measures import Floats, Trees, facts, minima_found
+from tasks.facts import facts_of
+from tasks.neuron.measures import Floats, Trees, minima_found
 
 if TYPE_CHECKING:
     import xarray as xr
@@ -28,7 +29,7 @@ _ROUNDED = 1e-12
 
 def norm_of_teacher(tree: xr.DataTree, replicate: int = 0) -> float:
     """‖v‖."""
-    return math.hypot(*facts(tree, replicate)["teacher"])
+    return math.hypot(*facts_of(tree)[replicate]["teacher"])
 
 
 def along_and_across(tree: xr.DataTree) -> tuple[Floats, Floats]:
@@ -208,7 +209,7 @@ def not_at_teacher(scan: str) -> Statistic:
         tree = scans[scan]
         if END_PARAMETERS not in tree.data_vars:
             return None
-        teacher = np.asarray(facts(tree)["teacher"])
+        teacher = np.asarray(facts_of(tree)[0]["teacher"])
         ends = tree[END_PARAMETERS].sel({SPLIT: POPULATION}).transpose(START, ...)
         away = np.linalg.norm(np.asarray(ends, dtype=np.float64) - teacher, axis=1)
         return float(np.mean(~(away <= _AT_TEACHER * np.linalg.norm(teacher))))
@@ -220,7 +221,7 @@ def several_inputs(scan: str) -> Hypothesis:
     """Starts lie opposite v with probability zero: not so with one input."""
     return Hypothesis(
         "the neuron has two inputs or more, so that almost no start lies opposite v",
-        lambda scans: len(facts(scans[scan])["teacher"]) >= 2,
+        lambda scans: len(facts_of(scans[scan])[0]["teacher"]) >= 2,
     )
 
 
@@ -244,13 +245,15 @@ def normal_inputs(scans_of: Sequence[str]) -> Hypothesis:
     """The sample's inputs are normal, as those of the expectation."""
     return Hypothesis(
         "the sample's inputs are standard normal",
-        lambda scans: all(facts(scans[scan])["distribution"] == "normal" for scan in scans_of),
+        lambda scans: all(
+            facts_of(scans[scan])[0]["distribution"] == "normal" for scan in scans_of
+        ),
     )
 
 
 def sampling_errors(scans: Trees, names: Sequence[str]) -> tuple[Floats, Floats]:
     """Sizes of the samples and root mean squares of what they miss, by scan."""
-    sizes = [float(facts(scans[name])["samples"]) for name in names]
+    sizes = [float(facts_of(scans[name])[0]["samples"]) for name in names]
     away = [losses(scans[name], SAMPLE) - losses(scans[name], POPULATION) for name in names]
     missed = [float(np.sqrt(np.square(each).mean())) for each in away]
     return np.array(sizes), np.array(missed)

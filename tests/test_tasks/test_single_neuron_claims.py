@@ -11,6 +11,7 @@ import xarray as xr
 from schemas import Outcome
 from schemas.layout import DescentOutcome
 from tasks import TASKS, BuildContext
+from tasks.facts import facts_of
 from tasks.neuron import claims, measures, relu_claims, relu_measures
 from tasks.neuron.study import single_neuron_study
 
@@ -44,7 +45,7 @@ def with_minima(tree, split="train", replicate=None, places=None, **changed):
     """The tree with a table of minima: the known ones, or those given."""
     losses = None
     if places is None:
-        places, losses = measures.known_minima(measures.facts(tree))
+        places, losses = measures.known_minima(facts_of(tree)[0])
     places = np.asarray(places, dtype=np.float64)
     rows = len(places)
     columns = {
@@ -74,7 +75,7 @@ def surface():
 def test_the_number_of_minima_must_be_exact(surface):
     claim = claims.minima_multiply("s", 2, 4)
     assert verdict(claim, s=with_minima(surface)) is HOLDS
-    known, _ = measures.known_minima(measures.facts(surface))
+    known, _ = measures.known_minima(facts_of(surface)[0])
     for places in (known[:3], [*known, (5.0, 5.0)]):
         assert verdict(claim, s=with_minima(surface, places=places)) is REFUTED
     # What the descent has shown to be no minimum, or one twice, does not count; a missing one does.
@@ -94,7 +95,7 @@ def test_the_number_of_minima_must_be_exact(surface):
 
 def test_the_worst_replicate_counts():
     tree = scanned("rotated", replicates=2, u1=40, u2=40)
-    known, _ = measures.known_minima(measures.facts(tree))
+    known, _ = measures.known_minima(facts_of(tree)[0])
     claim = claims.minima_multiply("s", 2, 4)
     both, one_short = [*known, *known], [*known, *known[:3]]
     replicate = [0] * 4 + [1] * 4
@@ -108,7 +109,7 @@ def test_places_and_values_are_compared_with_the_known_ones(surface):
     place, value = claims.minima_in_place("s")
     good = with_minima(surface)
     assert verdict(place, s=good) is verdict(value, s=good) is HOLDS
-    known, losses = measures.known_minima(measures.facts(surface))
+    known, losses = measures.known_minima(facts_of(surface)[0])
     moved = known * (1 + 1e-5)
     assert verdict(place, s=with_minima(surface, refined_coordinate=moved)) is REFUTED
     swapped = with_minima(surface, refined_coordinate=known[::-1], refined_loss=losses[::-1])
@@ -173,7 +174,7 @@ def starts(ends, outcomes, facts, split="train"):
 
 
 def test_descents_must_reach_every_known_minimum_and_nothing_else(surface):
-    facts = measures.facts(surface)
+    facts = facts_of(surface)[0]
     known, _ = measures.known_minima(facts)
     spurious, best = DescentOutcome.SPURIOUS, DescentOutcome.GLOBAL
     outcomes = [best, spurious, spurious, spurious]
