@@ -6,51 +6,35 @@ Shape legend: P = descents under way, n = variables, m = terms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from pipeline.engine.descents.ends import Collected, Ends
+from pipeline.engine.descents.ends import Collected, Ends, Rows, rounding
 
 Terms: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(variables (P, n), numbers of the descents (P,)) → terms r (P, m), Jacobians J (P, m, n)."""
 
 _FIRST_DAMPING = 1e-3
 """Of the greatest diagonal entry of JᵀJ."""
-_ROUNDING = 64
-_KEPT = 0.75
 
 
 @dataclass
-class _State:
-    """Of each descent under way, everything with P rows.
+class _State(Rows):
+    """Of each descent under way, everything with P rows; losses are NaN, for none is asked.
 
     Attributes:
-        rows: its number.
-        theta, iterations: where it is.
-        square, slope, matrix: Σ r², Jᵀr and JᵀJ there.
-        norm: that is to come below the tolerance.
+        square, slope, matrix: Σ r², Jᵀr and JᵀJ where it is.
         damping, factor: μ, and what it is multiplied by if the next step is not accepted.
-        ended: it is kept only until rows are taken out.
     """
 
-    rows: Tensor
-    theta: Tensor
-    iterations: Tensor
     square: Tensor
     slope: Tensor
     matrix: Tensor
-    norm: Tensor
     damping: Tensor
     factor: Tensor
-    ended: Tensor
-
-    def keep(self, kept: Tensor) -> None:
-        """Leave only the rows kept (P,)."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[kept])
 
 
 def damped(
@@ -81,14 +65,14 @@ class _Descents:
         of_gradient: bool,
     ) -> None:
         self._terms, self._of_gradient = terms, of_gradient
-        self._tolerance, self._most = tolerance, max_iterations
-        self.collected = Collected(starts)
+        self.collected = Collected(starts, tolerance, max_iterations)
         rows = torch.arange(len(starts), device=starts.device)
         square, slope, matrix, length = self._measured(starts, rows)
         diagonal = matrix.diagonal(dim1=1, dim2=2)
         self._state = _State(
             rows=rows,
             theta=starts.clone(),
+            loss=torch.full_like(square, torch.nan),
             iterations=torch.zeros_like(rows),
             square=square,
             slope=slope,
@@ -99,7 +83,7 @@ class _Descents:
             ended=torch.zeros_like(rows, dtype=torch.bool),
         )
         finite = square.isfinite() & matrix.sum(dim=(1, 2)).isfinite()
-        self._retire(~finite)
+        self.collected.retire(self._state, ~finite)
 
     @property
     def under_way(self) -> bool:
@@ -123,8 +107,7 @@ class _Descents:
         finite = solved & square.isfinite() & matrix.sum(dim=(1, 2)).isfinite()
         gain = state.square - square
         foreseen = (step * (state.damping[:, None] * step - state.slope)).sum(dim=1)
-        noise = _ROUNDING * torch.finfo(square.dtype).eps * state.square
-        level = (gain.abs() <= noise) & (norm < state.norm)
+        level = (gain.abs() <= rounding(state.square)) & (norm < state.norm)
         accepted = finite & ((gain > 0) | level) & ~state.ended
         self._adapt(accepted, torch.where(level, 1.0, gain / foreseen))
         still = (trial == state.theta).all(dim=1) | ~state.damping.isfinite()
@@ -135,10 +118,9 @@ class _Descents:
         state.square = torch.where(accepted, square, state.square)
         state.norm = torch.where(accepted, norm, state.norm)
         state.iterations = state.iterations + 1
-        self._retire((still & ~accepted) | self._is_shortest())
-        kept = ~state.ended
-        if int(kept.sum()) <= _KEPT * len(kept):
-            state.keep(kept)
+        self.collected.retire(state, (still & ~accepted) | self._is_shortest())
+        if state.sparse:
+            state.keep(~state.ended)
 
     def _is_shortest(self) -> Tensor:
         """Where a gradient r is shortest but not zero, (P,): Jᵀr vanishes beside |J|·|r|."""
@@ -172,20 +154,3 @@ class _Descents:
         less = (1 - (2 * ratio - 1) ** 3).clamp(min=1 / 3, max=2.0)
         state.damping = state.damping * torch.where(accepted, less, state.factor)
         state.factor = torch.where(accepted, 2.0, 2 * state.factor)
-
-    def _retire(self, stuck: Tensor) -> None:
-        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
-        state = self._state
-        converged = state.norm <= self._tolerance
-        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
-        if bool(ending.any()):
-            unknown = torch.full_like(state.norm[ending], torch.nan)
-            self.collected.put(
-                state.rows[ending],
-                state.theta[ending],
-                unknown,
-                state.norm[ending],
-                state.iterations[ending],
-                converged[ending],
-            )
-            state.ended = state.ended | ending

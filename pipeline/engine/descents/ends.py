@@ -5,10 +5,14 @@ Shape legend: P = descents, n = variables.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
+
+_ROUNDING = 64
+"""Units in the last place."""
+_KEPT = 0.75
 
 
 @dataclass(frozen=True)
@@ -30,31 +34,63 @@ class Ends:
     converged: Tensor
 
 
+@dataclass
+class Rows:
+    """Of each descent under way, everything with P rows; a method adds what it needs.
+
+    Attributes:
+        rows: its number.
+        theta, loss, norm, iterations: where it is, the loss and the gradient norm there.
+        ended: it is kept only until rows are taken out.
+    """
+
+    rows: Tensor
+    theta: Tensor
+    loss: Tensor
+    norm: Tensor
+    iterations: Tensor
+    ended: Tensor
+
+    def keep(self, kept: Tensor) -> None:
+        """Leave only the rows kept (P,)."""
+        for field in fields(self):
+            setattr(self, field.name, getattr(self, field.name)[kept])
+
+    @property
+    def sparse(self) -> bool:
+        """Whether so few are under way that the others should be taken out."""
+        return int((~self.ended).sum()) <= _KEPT * len(self.ended)
+
+
+def rounding(values: Tensor) -> Tensor:
+    """A change of values (P,) that is taken for rounding."""
+    return _ROUNDING * torch.finfo(values.dtype).eps * values.abs()
+
+
 class Collected:
     """The ends of a block of descents, filled in as its rows end."""
 
-    def __init__(self, starts: Tensor) -> None:
+    def __init__(self, starts: Tensor, tolerance: float, max_iterations: int) -> None:
+        self._tolerance, self._most = tolerance, max_iterations
         number = len(starts)
         self._theta = starts.clone()
         self._loss, self._norm = (starts.new_full((number,), torch.nan) for _ in range(2))
         self._iterations = torch.zeros(number, dtype=torch.int64, device=starts.device)
         self._converged = torch.zeros(number, dtype=torch.bool, device=starts.device)
 
-    def put(
-        self,
-        rows: Tensor,
-        theta: Tensor,
-        loss: Tensor,
-        norm: Tensor,
-        iterations: Tensor,
-        converged: Tensor,
-    ) -> None:
-        """Note the ends of some rows, given by number."""
-        self._theta[rows] = theta
-        self._loss[rows] = loss
-        self._norm[rows] = norm
-        self._iterations[rows] = iterations
-        self._converged[rows] = converged
+    def retire(self, state: Rows, stuck: Tensor) -> None:
+        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
+        converged = state.norm <= self._tolerance
+        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
+        if not bool(ending.any()):
+            return
+        rows = state.rows[ending]
+        self._theta[rows] = state.theta[ending]
+        self._loss[rows] = state.loss[ending]
+        self._norm[rows] = state.norm[ending]
+        self._iterations[rows] = state.iterations[ending]
+        self._converged[rows] = converged[ending]
+        state.ended = state.ended | ending
 
     def ends(self) -> Ends:
         """The ends of all rows."""

@@ -9,13 +9,13 @@ Shape legend: P = descents under way, n = variables, m = pairs in memory.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from pipeline.engine.descents.ends import Collected, Ends
+from pipeline.engine.descents.ends import Collected, Ends, Rows, rounding
 from pipeline.engine.descents.pairs import Pairs, dots
 
 Slopes: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -24,16 +24,12 @@ Slopes: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 MEMORY = 10
 _DECREASE, _CURVATURE = 1e-4, 0.9
 """The constants of the weak Wolfe conditions (Nocedal & Wright 2006, eq. 3.6)."""
-_ROUNDING = 64
-"""Units in the last place of a loss that are taken for rounding."""
 _MOST_TRIALS = 30
 _FLATTER = 0.5
 _MARGIN = 0.1
 _HALVED = 3
 """Each so many-th trial of a line search halves its bracket."""
 _GROWTH = (2.0, 10.0)
-_KEPT = 0.75
-"""Rows that have ended are taken out once no more than this share is under way."""
 
 
 def quasi_newton(
@@ -55,27 +51,20 @@ def quasi_newton(
 
 
 @dataclass
-class _State:
+class _State(Rows):
     """Of each descent under way, everything with P rows.
 
     Attributes:
-        rows: its number.
-        theta, loss, gradient, norm, iterations: where it is.
+        gradient: where it is.
         noise: an increase of the loss that is taken for rounding.
         direction, slope: of the line search, and the derivative along it.
         step: that is tried next; low and high bracket it, with the derivatives there.
         trials: of this line search.
         gamma: sᵀy/yᵀy of its last pair, 0 where it has none.
         failed_loss, failed_norm: where a line search failed last, infinite before.
-        ended: it is kept only until rows are taken out.
     """
 
-    rows: Tensor
-    theta: Tensor
-    loss: Tensor
     gradient: Tensor
-    norm: Tensor
-    iterations: Tensor
     noise: Tensor
     direction: Tensor
     slope: Tensor
@@ -88,20 +77,14 @@ class _State:
     gamma: Tensor
     failed_loss: Tensor
     failed_norm: Tensor
-    ended: Tensor
-
-    def keep(self, kept: Tensor) -> None:
-        """Leave only the rows kept (P,)."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name)[kept])
 
 
 class _Descents:
     def __init__(
         self, slopes: Slopes, starts: Tensor, tolerance: float, max_iterations: int, memory: int
     ) -> None:
-        self._slopes, self._tolerance, self._most = slopes, tolerance, max_iterations
-        self.collected = Collected(starts)
+        self._slopes = slopes
+        self.collected = Collected(starts, tolerance, max_iterations)
         rows = torch.arange(len(starts), device=starts.device)
         loss, gradient = slopes(starts, rows)
         zero, none = torch.zeros_like(loss), torch.zeros_like(rows)
@@ -112,7 +95,7 @@ class _Descents:
             gradient=gradient,
             norm=gradient.norm(dim=1),
             iterations=none,
-            noise=_noise(loss),
+            noise=rounding(loss),
             direction=torch.zeros_like(starts),
             slope=zero,
             step=zero,
@@ -127,7 +110,8 @@ class _Descents:
             ended=torch.zeros_like(rows, dtype=torch.bool),
         )
         self._memory = Pairs(memory)
-        self._retire(~(loss.isfinite() & self._state.norm.isfinite()))
+        finite = loss.isfinite() & self._state.norm.isfinite()
+        self.collected.retire(self._state, ~finite)
         self._begin(~self._state.ended)
 
     @property
@@ -158,9 +142,12 @@ class _Descents:
             anew = self._forget(failed)
             stuck = failed & ~anew
         self._move(accepted, shift, trial, loss, gradient)
-        self._retire(stuck)
+        self.collected.retire(state, stuck)
         self._begin((accepted | anew) & ~state.ended)
-        self._compact()
+        if state.sparse:
+            kept = ~state.ended
+            state.keep(kept)
+            self._memory.keep(kept)
 
     def _narrow(self, down: Tensor, along: Tensor) -> Tensor:
         """Move the brackets and the steps to be tried; whether a search has failed, (P,)."""
@@ -210,7 +197,7 @@ class _Descents:
         state.theta = torch.where(here, trial, state.theta)
         state.gradient = torch.where(here, gradient, state.gradient)
         state.loss = torch.where(accepted, loss, state.loss)
-        state.noise = torch.maximum(state.noise, _noise(state.loss))
+        state.noise = torch.maximum(state.noise, rounding(state.loss))
         state.norm = torch.where(accepted, gradient.norm(dim=1), state.norm)
         state.iterations = state.iterations + accepted
 
@@ -232,30 +219,3 @@ class _Descents:
         state.low = torch.where(chosen, 0.0, state.low)
         state.high = torch.where(chosen, torch.inf, state.high)
         state.trials = torch.where(chosen, 0, state.trials)
-
-    def _retire(self, stuck: Tensor) -> None:
-        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
-        state = self._state
-        converged = state.norm <= self._tolerance
-        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
-        if bool(ending.any()):
-            self.collected.put(
-                state.rows[ending],
-                state.theta[ending],
-                state.loss[ending],
-                state.norm[ending],
-                state.iterations[ending],
-                converged[ending],
-            )
-            state.ended = state.ended | ending
-
-    def _compact(self) -> None:
-        kept = ~self._state.ended
-        if int(kept.sum()) <= _KEPT * len(kept):
-            self._state.keep(kept)
-            self._memory.keep(kept)
-
-
-def _noise(loss: Tensor) -> Tensor:
-    """An increase of losses (P,) that is taken for rounding."""
-    return _ROUNDING * torch.finfo(loss.dtype).eps * loss.abs()
