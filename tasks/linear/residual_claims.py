@@ -59,18 +59,30 @@ def construction(series: Sequence[Sequence[str]]) -> list[Claim]:
         ),
         within_bound(scans, "conference"),
         within_bound(scans, "later"),
-        Claim(
-            name="norm-decays-with-depth",
-            statement="max ‖A_i‖ of the explicit point decays as 1/ℓ: greatest slope of its "
-            "logarithm on that of ℓ",
-            source=THEOREM1,
-            statistic=measures.decay_exponent(series),
-            threshold=DECAY,
-            sense="at most",
-            figure="scaled-norms",
-            hypothesis=_deep_enough(scans),
-        ),
+        norm_decays(series),
     ]
+
+
+def norm_decays(series: Sequence[Sequence[str]], figure: str = "scaled-norms") -> Claim:
+    """Max ‖A_i‖ of the explicit point falls with the depth."""
+    return Claim(
+        name="norm-decays-with-depth",
+        statement="max ‖A_i‖ of the explicit point decays as 1/ℓ: greatest slope of its "
+        "logarithm on that of ℓ",
+        source=THEOREM1,
+        statistic=measures.decay_exponent(series),
+        threshold=DECAY,
+        sense="at most",
+        figure=figure,
+        hypothesis=_deep_enough([scan for each in series for scan in each]),
+    )
+
+
+def growing_targets(scans: Sequence[str]) -> Claim:
+    """The control of the decay: R = e^ℓ I, which asks as much of every layer at any depth."""
+    return norm_decays([scans], scans[0]).as_control(
+        "norm-of-growing-targets", "with R = e^ℓ I, whose γ = ℓ"
+    )
 
 
 def within_bound(scans: Sequence[str], version: str, figure: str = "norms") -> Claim:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,6 +73,8 @@ _BALLS: dict[str, dict[str, Any]] = {
 }
 _QUICK_ONLY = ("starts-two", "ball-scaled")
 """Of these, what the quick study has."""
+_GROWING = (2, 4, 8)
+"""Depths ℓ of the explicit points of R = e^ℓ I."""
 
 
 def residual_study(quick: bool) -> Study:
@@ -87,7 +90,8 @@ def residual_study(quick: bool) -> Study:
     }
     scans = {
         **_depths(sizes),
-        "too-shallow": _too_shallow(),
+        "too-shallow": _explicit(2, 1e4),
+        **{f"growing-{layers}": _explicit(layers, math.exp(layers)) for layers in _GROWING},
         **{name: _starts(raw, sizes) for name, raw in starts.items()},
         "starts-negative": _starts({"layers": 3, "dimension": 2, "target": _NEGATIVE}, sizes),
         "boundary": _boundary(sizes),
@@ -125,6 +129,7 @@ def _claims(series: list[list[str]], starts: list[str], balls: list[str]) -> lis
         *inequality.printed(),
         *inequality.corrected(balls, "line"),
         claims.too_shallow("too-shallow"),
+        claims.growing_targets([f"growing-{layers}" for layers in _GROWING]),
         claims.minimum_in_ball(negative[0], "ends-negative").as_control(
             "minimum-in-ball-of-negative-determinant", "with det R < 0"
         ),
@@ -186,11 +191,11 @@ def _depths(sizes: Sizes) -> dict[str, dict[str, Any]]:
     }
 
 
-def _too_shallow() -> dict[str, Any]:
-    rows = [[1e4, 0.0], [0.0, 1e4]]
-    target = {"kind": "given", "rows": rows}
+def _explicit(layers: int, factor: float) -> dict[str, Any]:
+    """A line through the explicit point of two inputs and R = factor·I."""
+    target = {"kind": "given", "rows": [[factor, 0.0], [0.0, factor]]}
     return _scan(
-        {"dimension": 2, "layers": 2, "target": target, "origin": "construction"},
+        {"dimension": 2, "layers": layers, "target": target, "origin": "construction"},
         axes={"t": {"start": -0.5, "stop": 0.5, "num": 21}},
     )
 
