@@ -75,7 +75,7 @@ def minima_in_place(scan: str) -> list[Claim]:
         threshold=PLACES,
         sense="at most",
         figure=scan,
-        hypothesis=measures.bounded(scan),
+        hypothesis=measures.separable(scan),
     )
     value = replace(
         place,

@@ -150,11 +150,23 @@ def bounded(scan: str) -> Hypothesis:
     """The loss saturates."""
     return Hypothesis(
         "the loss of an example is a continuous and bounded function of w·x",
-        lambda scans: bool(
-            facts_of(scans[scan])[0]["loss"] == "square"
-            and facts_of(scans[scan])[0]["activation"] in ("sigmoid", "tanh")
+        lambda scans: all(map(_is_bounded, facts_of(scans[scan]))),
+    )
+
+
+def separable(scan: str) -> Hypothesis:
+    """The surface is a sum of functions of one coordinate each."""
+    return Hypothesis(
+        "the loss of an example is a continuous and bounded function of w·x, and each input lies "
+        "on an axis of the grid",
+        lambda scans: all(
+            _is_bounded(facts) and facts["along_inputs"] for facts in facts_of(scans[scan])
         ),
     )
+
+
+def _is_bounded(facts: Mapping[str, Any]) -> bool:
+    return facts["loss"] == "square" and facts["activation"] in ("sigmoid", "tanh")
 
 
 def _resolved(tree: xr.DataTree, known: Mapping[str, Any]) -> bool:

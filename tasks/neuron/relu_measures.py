@@ -246,7 +246,9 @@ def normal_inputs(scans_of: Sequence[str]) -> Hypothesis:
     return Hypothesis(
         "the sample's inputs are standard normal",
         lambda scans: all(
-            facts_of(scans[scan])[0]["distribution"] == "normal" for scan in scans_of
+            facts["distribution"] == "normal"
+            for scan in scans_of
+            for facts in facts_of(scans[scan])
         ),
     )
 

@@ -170,7 +170,7 @@ def _relu(sizes: Sizes) -> dict[str, dict[str, Any]]:
         )
 
     descent = {"tolerance": 1e-8, "keep_parameters": True}
-    found = {
+    return {
         "relu-plane": scan(
             {**plane, "samples": 200},
             axes=square(2.1, sizes.side),
@@ -184,7 +184,5 @@ def _relu(sizes: Sizes) -> dict[str, dict[str, Any]]:
             {"dimensions": 1}, starts={"num": sizes.starts}, descent={**descent, "method": "gd"}
         ),
         **{f"relu-sample-{size}": sampled(size) for size in sizes.samples},
+        **{f"relu-signs-{size}": sampled(size, inputs="signs") for size in sizes.samples},
     }
-    if sizes.samples:
-        found["relu-signs"] = sampled(sizes.samples[-1], inputs="signs")
-    return found

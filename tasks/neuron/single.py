@@ -148,6 +148,7 @@ def build_single_neuron(parameters: SingleNeuronParameters, context: BuildContex
         facts={
             **_facts(parameters, examples, lines),
             "realizable": realizable,
+            "along_inputs": parameters.rotated == (parameters.section == "rotated"),
         },
         draw=_draw(parameters, examples),
     )

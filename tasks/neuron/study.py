@@ -55,7 +55,9 @@ def single_neuron_study(quick: bool) -> Study:
     for d, n in sorted(sizes.growth):
         growth.setdefault(d, {})[n] = f"d{d}-n{n}"
     ratios = {float(ratio): f"ratio-{ratio}" for ratio in sizes.ratios}
-    samples = [f"relu-sample-{size}" for size in sizes.samples]
+    samples, signs = (
+        [f"relu-{kind}-{size}" for size in sizes.samples] for kind in ("sample", "signs")
+    )
     scans = all_scans(sizes)
     if quick:
         counted = [name for by_n in growth.values() for name in by_n.values()]
@@ -65,7 +67,7 @@ def single_neuron_study(quick: bool) -> Study:
     zero = "relu-zero" if "relu-zero" in specs else "relu-plane"
     found = [*_minima_claims(sizes), *_convexity_claims(), *_teacher_claims(zero)]
     if not quick:
-        found += [*_more_minima_claims(), *_more_teacher_claims(samples)]
+        found += [*_more_minima_claims(), *_more_teacher_claims(samples, signs)]
     return Study(
         name="single-neuron",
         summary="One neuron can have exponentially many local minima, with a bounded loss and "
@@ -105,6 +107,7 @@ def _more_minima_claims() -> list[Claim]:
         claims.minima_multiply(
             "rotated-weights", 2, 4, words=turned + " on the weights' own axes", on_grid=False
         ),
+        claims.minima_in_place("rotated-weights")[0].as_control("rotated-weights-places"),
         claims.minima_with_bias("bias", 1, 4),
         *claims.minima_in_place("bias"),
         claims.minima_multiply("linear-grid", 1, 4, words=" on a linear grid").as_control(
@@ -136,12 +139,12 @@ def _teacher_claims(zero: str) -> list[Claim]:
     ]
 
 
-def _more_teacher_claims(samples: list[str]) -> list[Claim]:
-    signs = relu_claims.agrees_with_samples("relu-signs", "±1 for")
+def _more_teacher_claims(samples: list[str], signs: list[str]) -> list[Claim]:
     return [
         claims.rises("rays-sine", "a sine's data").as_control("rays-sine-rise"),
         relu_claims.descents_reach("relu-line", 1).as_control("relu-line-reach-the-teacher"),
         *(relu_claims.agrees_with_samples(scan, "normal") for scan in samples),
         relu_claims.follows_root_law(samples),
-        signs.as_control("relu-signs-agrees"),
+        relu_claims.agrees_with_samples(signs[-1], "±1 for").as_control("relu-signs-agrees"),
+        relu_claims.follows_root_law(signs).as_control("sampling-error-of-signs"),
     ]
