@@ -271,9 +271,13 @@ def test_samples_agree_unless_their_inputs_are_not_normal(plane):
     shifted = {**trees, names[2]: away}
     assert relu_claims.agrees_with_samples(names[2], "normal").judge(shifted).verdict is REFUTED
     assert relu_claims.follows_root_law(names).judge(shifted).verdict is REFUTED
-    signs = {"s": scanned("relu-signs", replicates=16)}
-    control = relu_claims.agrees_with_samples("s", "±1 for").as_control("control")
-    assert control.judge(signs).as_expected
+    others = [name.replace("sample", "signs") for name in names]
+    signs = {name: scanned(name, replicates=16) for name in others}
+    for claim in (
+        relu_claims.agrees_with_samples(others[2], "±1 for"),
+        relu_claims.follows_root_law(others),
+    ):
+        assert claim.as_control().judge(signs).as_expected
 
 
 def test_descents_must_all_reach_the_teacher():
