@@ -101,7 +101,8 @@ class DescentOutcome(IntEnum):
 
     A converged descent ends at a `saddle` if the Hessian there has a negative eigenvalue, else at
     a minimum, as far as second derivatives tell: `global` or `spurious` where the global minimum is
-    known, `minimum` where it is not.
+    known, `minimum` where it is not. One that has ended at its target, not converged, is
+    `low_enough`.
     """
 
     NOT_CONVERGED = 0
@@ -109,6 +110,7 @@ class DescentOutcome(IntEnum):
     SPURIOUS = 2
     SADDLE = 3
     MINIMUM = 4
+    LOW_ENOUGH = 5
 
 
 OF_DESCENT = (

@@ -45,6 +45,14 @@ class Descent(SpecPart):
         description="Gradient norm at which a descent has converged; by default 1e-8 in float64 "
         "and 1e-4 in less.",
     )
+    step: PositiveFloat | None = Field(
+        None,
+        description="gd: a fixed step instead of a line search. Where a descent diverges, beyond a "
+        "norm of 10^4 of the parameters, it begins again with half the step.",
+    )
+    target: float | None = Field(
+        None, description="Loss at or below which a descent ends as well, whatever its gradient."
+    )
     max_iterations: Count = Field(1000, description="Iterations after which it is given up.")
     keep_parameters: bool = Field(
         False, description="Whether the parameters at which it ends are stored."

@@ -170,11 +170,15 @@ class ClosedForm:
 
     Each function takes parameters (P, n), laid out as the section's `theta`, and gives losses
     (P,) in the dtype it was given. Where the loss is a sum of squares, up to a constant, a function
-    in `residuals` may give the terms (P, m): loss = Σ residual² + constant.
+    in `residuals` may give the terms (P, m): loss = Σ residual² + constant. Derivatives that are
+    known in closed form may be given as well, else they are found by automatic differentiation:
+    `slopes` gives losses (P,) and gradients (P, n), `hessians` gives (P, n, n).
     """
 
     functions: Mapping[str, Callable[[Tensor], Tensor]]
     residuals: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
+    slopes: Mapping[str, Callable[[Tensor], tuple[Tensor, Tensor]]] = field(default_factory=dict)
+    hessians: Mapping[str, Callable[[Tensor], Tensor]] = field(default_factory=dict)
 
 
 def targets_are_classes(loss: SampleLoss, outputs: Tensor, targets: Tensor) -> bool:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from schemas.errors import SpecError
+from tasks.arccosine import excess
 from tasks.landscape import Floats, Landscape
 from tasks.neuron.arithmetic import products, total
 from tasks.neuron.examples import generator
@@ -28,8 +29,6 @@ SAMPLE = "sample"
 _TEACHER, _ACROSS, _SAMPLES = 10, 11, 12
 """What a generator is for."""
 _BLOCK = 256
-_NARROW = 0.125
-_TERMS = 9
 
 
 @dataclass(frozen=True)
@@ -61,33 +60,7 @@ class PopulationLoss:
         aside = squared > 0
         across = torch.where(aside, torch.where(aside, squared, 1.0).sqrt(), 0.0)
         distance = total((theta - self.teacher.to(theta)).square().t())
-        return distance / 4 - norm / (2 * math.pi) * _excess(across, along)
-
-
-def _excess(across: Tensor, along: Tensor) -> Tensor:
-    """The value s − θc for s ≥ 0 and any c, θ = atan2(s, c): (P,).
-
-    Near the line of v, where s ≪ |c|, it is |c| (t − arctan t) with t = s/|c|, and π|c| more where
-    c < 0: a series, since the difference and its derivatives would lose their digits.
-    """
-    size = along.abs()
-    near = across <= _NARROW * size
-    safe = torch.where(near & (size > 0), size, 1.0)
-    beside = size * _less_arctangent(torch.where(near, across, 0.0) / safe)
-    beside = beside + math.pi * torch.relu(-along)
-    wide, middle = torch.where(near, 1.0, across), torch.where(near, 0.0, along)
-    # Not atan2, whose last digit depends on the place in an array.
-    angle = math.pi / 2 - torch.atan(middle / wide)
-    return torch.where(near, beside, wide - angle * middle)
-
-
-def _less_arctangent(t: Tensor) -> Tensor:
-    """T − arctan t = t³/3 − t⁵/5 + … for 0 ≤ t ≤ ⅛, to the last digit of float64."""
-    squared = t.square()
-    series = torch.zeros_like(t)
-    for k in range(_TERMS, 0, -1):
-        series = 1 / (2 * k + 1) - squared * series
-    return t * squared * series
+        return distance / 4 - norm / (2 * math.pi) * excess(across, along)
 
 
 @dataclass(frozen=True)

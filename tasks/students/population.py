@@ -1,0 +1,151 @@
+"""The expected loss of ReLU students and teachers in closed form, with its first two derivatives.
+
+Safran & Shamir 2018, arXiv:1712.08968; the expectations are the arc-cosine kernel of degree 1, Cho
+& Saul 2009, "Kernel methods for deep learning", NIPS 22.
+Shape legend: P = points, n = students, k = teachers, d = inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+import torch
+from torch import Tensor
+
+from tasks.arccosine import excess
+
+_NEAR = 0.99
+"""A cosine beyond which the sine is not taken from it, for it would lose its digits."""
+
+
+@dataclass(frozen=True)
+class PopulationLoss:
+    """F(W) = ½ E (Σ_i relu(w_i·x) − Σ_j relu(v_j·x))², x ~ N(0, I_d).
+
+    Points are the rows w_1 … w_n one after another, (P, n·d). With σ = 1 for students and −1 for
+    teachers, u_j any of both and θ_ij the angle between w_i and u_j,
+    ∇_i F = (1/2π) Σ_j σ_j (‖u_j‖ sin θ_ij ŵ_i + (π − θ_ij) u_j).
+
+    Where neurons are parallel or opposite the gradient is exact, and the Hessian is the limit. A
+    neuron w = 0 has no gradient: given is that with θ = π/2 to all others, the mean of the limits
+    from opposite sides.
+
+    Attributes:
+        teacher: V, (k, d), without zero rows.
+    """
+
+    teacher: Tensor
+
+    def __call__(self, theta: Tensor) -> Tensor:
+        """Losses (P,), in the dtype of the points; differentiable twice."""
+        students, everyone = self._neurons(theta)
+        norms = everyone.norm(dim=2)
+        units = everyone / _positive(norms)[:, :, None]
+        along = torch.bmm(students, units.transpose(1, 2))
+        squared = students.square().sum(dim=2)[:, :, None] - along.square()
+        near = _near(along.detach() / _positive(norms)[:, : students.shape[1], None])
+        p, i, j = near
+        beside = students[p, i] - along[near][:, None] * units[p, j]
+        squared = squared.index_put(near, beside.square().sum(dim=1))
+        # The root has no derivative at 0, where it is not needed: every term is flat in it there.
+        aside = squared > 0
+        across = torch.where(aside, torch.where(aside, squared, 1.0).sqrt(), 0.0)
+        shared = norms[:, None, :] * (excess(across, along) + math.pi * along) / (2 * math.pi)
+        return self._loss(shared)
+
+    def slopes(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Losses (P,) and gradients (P, n·d)."""
+        students, everyone = self._neurons(theta)
+        n, signs = students.shape[1], self._signs(students)
+        norms, _, cosine, sine = _angles(everyone, n)
+        supplement = torch.atan2(sine, -cosine)
+        spread = norms[:, None, :] * sine
+        own = torch.mv(spread.flatten(0, 1), signs).reshape(-1, n) / _positive(norms[:, :n])
+        slopes = torch.bmm(supplement * signs, everyone).addcmul_(own[:, :, None], students)
+        cosine *= norms[:, None, :]
+        shared = spread.addcmul_(supplement, cosine).mul_(norms[:, :n, None] / (2 * math.pi))
+        return self._loss(shared), slopes.flatten(1) / (2 * math.pi)
+
+    def hessians(self, theta: Tensor) -> Tensor:
+        """Hessians (P, n·d, n·d)."""
+        students, everyone = self._neurons(theta)
+        (count, n, d), eye = students.shape, torch.eye(students.shape[2]).to(theta)
+        norms, units, cosine, sine = _angles(everyone, n)
+        own = units[:, :n]
+        # Of û_j what is orthogonal to ŵ_i, as a unit vector. Where they are parallel it is
+        # rounding, and a sine of 0 stands before it.
+        beside = units[:, None] - cosine[..., None] * own[:, :, None]
+        beside = beside / _positive(beside.norm(dim=3, keepdim=True))
+        square = torch.einsum("pia,pib->piab", own, own)
+        m = beside[:, :, :n]
+        c, s = (x[:, :, :n, None, None] for x in (cosine, sine))
+        turned = torch.einsum("pija,pib->pijab", m, own)
+        blocks = s.square() * (turned + turned.transpose(3, 4)) + torch.atan2(s, -c) * eye
+        blocks += c * s * (square[:, :, None] - torch.einsum("pija,pijb->pijab", m, m))
+        bend = self._signs(students) * sine * norms[:, None] / _positive(norms[:, :n, None])
+        diagonal = bend.sum(dim=2)[..., None, None] * (eye - square) + math.pi * eye
+        diagonal += torch.einsum("pij,pija,pijb->piab", bend, beside, beside)
+        here = torch.arange(n, device=theta.device)
+        blocks[:, here, here] = diagonal
+        return blocks.permute(0, 1, 3, 2, 4).reshape(count, n * d, n * d) / (2 * math.pi)
+
+    def _neurons(self, theta: Tensor) -> tuple[Tensor, Tensor]:
+        """Students (P, n, d), and with the teachers after them (P, n+k, d)."""
+        students = theta.reshape(len(theta), -1, self.teacher.shape[1])
+        teachers = self.teacher.to(theta).expand(len(theta), -1, -1)
+        return students, torch.cat([students, teachers], dim=1)
+
+    def _signs(self, students: Tensor) -> Tensor:
+        return _by_kind(
+            students.shape[1], len(self.teacher), 1.0, -1.0, students.dtype, students.device
+        )
+
+    def _loss(self, shared: Tensor) -> Tensor:
+        """Losses (P,) from what students share with everyone, (P, n, n+k)."""
+        n, k = shared.shape[1], len(self.teacher)
+        weights = _by_kind(n, k, 0.5, -1.0, shared.dtype, shared.device)
+        return (shared * weights).flatten(1).sum(dim=1) + self._constant
+
+    @cached_property
+    def _constant(self) -> float:
+        """½ E (Σ_j relu(v_j·x))²."""
+        teacher = self.teacher.double()[None]
+        norms, _, cosine, sine = _angles(teacher, len(self.teacher))
+        shared = sine + torch.atan2(sine, -cosine) * cosine
+        return float((norms[:, :, None] * norms[:, None] * shared).sum() / (4 * math.pi))
+
+
+@lru_cache
+def _by_kind(
+    n: int, k: int, student: float, teacher: float, dtype: torch.dtype, device: torch.device
+) -> Tensor:
+    """One number for each student and another for each teacher, (n+k,)."""
+    return torch.tensor([student] * n + [teacher] * k, dtype=dtype, device=device)
+
+
+def _positive(norms: Tensor) -> Tensor:
+    """Norms to divide by: zero is 1."""
+    return torch.where(norms > 0, norms, 1.0)
+
+
+def _near(cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Numbers of the points, students and neurons that are nearly parallel or opposite."""
+    p, i, j = (cosine.abs() > _NEAR).nonzero(as_tuple=True)
+    return p, i, j
+
+
+def _angles(everyone: Tensor, n: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Norms (P, m), unit vectors (P, m, d), and of the angles that the first n neurons make.
+
+    The last two are cosines and sines (P, n, m); `everyone` is (P, m, d).
+    """
+    norms = everyone.norm(dim=2)
+    units = everyone / _positive(norms)[:, :, None]
+    cosine = torch.bmm(units[:, :n], units.transpose(1, 2))
+    sine = (1 - cosine.square()).clamp_(min=0).sqrt_()
+    near = _near(cosine)
+    p, i, j = near
+    sine[near] = (units[p, j] - cosine[near][:, None] * units[p, i]).norm(dim=1)
+    return norms, units, cosine, sine
