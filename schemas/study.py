@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -35,12 +36,40 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Series:
-    """One curve of a figure: `x` and `y` (n,) as lines, as points, or as a dashed bound."""
+    """One curve of a figure: `x` and `y` (n,) as lines, as points, or as a dashed bound.
+
+    Lines and points may have intervals, from `low` to `high`, (n,) each.
+
+    Raises:
+        ValueError: only one of `low` and `high` is given, a bound has them, or they are not as long
+            as `y`.
+    """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
     kind: Literal["line", "points", "bound"] = "line"
+    low: Sequence[float] | None = None
+    high: Sequence[float] | None = None
+
+    def __post_init__(self) -> None:
+        if self.low is None and self.high is None:
+            return
+        if self.low is None or self.high is None:
+            given = "high" if self.low is None else "low"
+            raise ValueError(
+                f"{self.label}: only {given} is given; give both ends of the intervals"
+            )
+        if self.kind == "bound":
+            raise ValueError(
+                f"{self.label}: a bound has no intervals; give them to lines or points"
+            )
+        lengths = len(self.y), len(self.low), len(self.high)
+        if len(set(lengths)) > 1:
+            raise ValueError(
+                f"{self.label}: y has length {lengths[0]}, low {lengths[1]} and high {lengths[2]}; "
+                "give rows of one length"
+            )
 
 
 @dataclass(frozen=True)
@@ -56,14 +85,66 @@ class Figure:
     y_scale: Literal["linear", "log"] = "linear"
 
 
+Cell: TypeAlias = str | int | float | bool | None
+"""What one place of a table holds; None where something is missing."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of a table, and how many decimals of its numbers are shown (None: as many as tell).
+
+    Raises:
+        ValueError: `decimals` is negative.
+    """
+
+    name: str
+    unit: str = ""
+    decimals: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.decimals is not None and self.decimals < 0:
+            raise ValueError(
+                f"column {self.name}: {self.decimals} decimals; give none or 0 or more"
+            )
+
+    @property
+    def heading(self) -> str:
+        """The name, with the unit in brackets if there is one."""
+        return f"{self.name} [{self.unit}]" if self.unit else self.name
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a study: `rows` makes them from its scans, each with one cell for every column.
+
+    Raises:
+        ValueError: there is no column, or two of them have one heading.
+    """
+
+    title: str
+    caption: str
+    columns: tuple[Column, ...]
+    rows: Callable[[Mapping[str, Any]], Sequence[Sequence[Cell]]]
+
+    def __post_init__(self) -> None:
+        headings = [column.heading for column in self.columns]
+        if not headings:
+            raise ValueError(f"table {self.title!r} has no column; give at least one")
+        repeated = _repeated(headings)
+        if repeated:
+            raise ValueError(
+                f"table {self.title!r}: {listing(repeated)} heads several columns; name each once"
+            )
+
+
 @dataclass(frozen=True)
 class Claim:
     """A statement, the statistic that decides it, and what the theory expects of the check.
 
     A `control` breaks the hypothesis on purpose: there the check is expected to refute, and the
     hypothesis to be found broken. A statistic of None or NaN, for lack of data, is inconclusive,
-    and so is a claim whose hypothesis is not met, whatever was measured. `figure` names a figure of
-    the study, or the scan whose own figure is shown.
+    and so is a claim whose hypothesis is not met, whatever was measured. `figure` names a figure or
+    a table of the study, or the scan whose own figure is shown.
     """
 
     name: str
@@ -147,8 +228,11 @@ class Verdict:
 class Study:
     """Named scans, the claims about them, and figures of its own beside those of the scans.
 
+    The name of a table is also that of its file, and no figure or scan may have it.
+
     Raises:
-        ValueError: two claims share a name, or a claim's figure is neither a figure nor a scan.
+        ValueError: two claims share a name; a claim's figure is neither a figure nor a table nor a
+            scan; a table's name cannot be a file's, or is a figure's or a scan's as well.
     """
 
     name: str
@@ -156,17 +240,36 @@ class Study:
     scans: Mapping[str, ScanSpec]
     claims: tuple[Claim, ...]
     figures: Mapping[str, Figure] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        names = [claim.name for claim in self.claims]
-        repeated = sorted({name for name in names if names.count(name) > 1})
+        repeated = _repeated([claim.name for claim in self.claims])
         if repeated:
             raise ValueError(
                 f"study {self.name}: {listing(repeated)} names several claims; name each once"
             )
-        for claim in self.claims:
-            if claim.figure is not None and claim.figure not in {*self.figures, *self.scans}:
+        for name in self.tables:
+            if not _FILE_NAME.fullmatch(name):
                 raise ValueError(
-                    f"study {self.name}, claim {claim.name}: no figure or scan {claim.figure!r}; "
-                    f"expected one of {listing([*self.figures, *self.scans])}"
+                    f"study {self.name}, table {name!r}: the name is also its file's; "
+                    "use small letters, digits, - and _"
                 )
+            if name in {*self.figures, *self.scans}:
+                raise ValueError(
+                    f"study {self.name}, table {name}: a figure or a scan has this name; "
+                    "give the table another"
+                )
+        shown = [*self.figures, *self.tables, *self.scans]
+        for claim in self.claims:
+            if claim.figure is not None and claim.figure not in shown:
+                raise ValueError(
+                    f"study {self.name}, claim {claim.name}: no figure, table or scan "
+                    f"{claim.figure!r}; expected one of {listing(shown)}"
+                )
+
+
+_FILE_NAME = re.compile("[a-z0-9][a-z0-9_-]*")
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})

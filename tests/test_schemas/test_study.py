@@ -119,5 +119,5 @@ def test_a_study_names_each_claim_once_and_figures_that_there_are():
     study(claim(), claim(name="b", figure="scan"), claim(name="c", figure="drawn"))
     with pytest.raises(ValueError, match=r"wells: claim names several claims; name each once"):
         study(claim(), claim())
-    with pytest.raises(ValueError, match=r"claim b: no figure or scan 'scam'; .* drawn, scan"):
+    with pytest.raises(ValueError, match=r"claim b: no figure, table or scan 'scam'; .* drawn, scan"):
         study(claim(name="b", figure="scam"))
