@@ -80,6 +80,15 @@ TASKS = {
             build="tasks.neuron.relu:build_relu_neuron",
         ),
         Task(
+            name="teacher-student",
+            summary="ReLU neurons that learn other ones from normal inputs, as a function of all "
+            "their weights: the population loss in closed form with its derivatives, and that of a "
+            "sample.",
+            source="Safran & Shamir 2018, arXiv:1712.08968",
+            parameters="tasks.students.parameters:TeacherStudentParameters",
+            build="tasks.students.task:build_teacher_student",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
