@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, ValidationInfo, field_validator
 
 from schemas.compute import Count, SpecPart
 
@@ -58,9 +58,22 @@ class Descent(SpecPart):
         False, description="Whether the parameters at which it ends are stored."
     )
 
+    @field_validator("step")
+    @classmethod
+    def _step_of_gd(cls, step: float | None, info: ValidationInfo) -> float | None:
+        method = info.data.get("method", "gd")
+        if step is not None and method != "gd":
+            raise ValueError(
+                f"got {step:g} with method {method}; expected a fixed step with gd alone; "
+                "use method: gd or leave step out"
+            )
+        return step
+
 
 TOGETHER = 512
 """Points of a chunk with descents: one descent alone takes nearly as long as many together."""
+FAR = 1e4
+"""A descent of a fixed step has diverged where the norm of its parameters is greater."""
 RELATIVE = 1e-6
 """A loss is above the global minimum by more than this share."""
 _LEAST_CURVATURE = 1e-9
@@ -78,11 +91,27 @@ def resolved_curvature(tolerance: float) -> float:
 
 def descent_rules(descent: Descent) -> dict[str, str | float | int]:
     """How a descent was made and its outcome judged, as attributes of the stored outcome."""
+    stepped: dict[str, str | float | int] = {}
+    if descent.step is not None:
+        stepped = {
+            "step": descent.step,
+            "begins_again_if": f"the norm of the parameters is above {FAR:g}, or it, the loss or "
+            "the gradient is not finite; with half its step",
+        }
+    aimed: dict[str, str | float | int] = {}
+    if descent.target is not None:
+        aimed = {
+            "target": descent.target,
+            "low_enough_if": "it has not converged, and the loss is at most the target",
+        }
+    above = "" if descent.target is None else ", and the loss is above the target"
     return {
         "method": descent.method,
+        **stepped,
         "tolerance": descent.tolerance,
+        **aimed,
         "max_iterations": descent.max_iterations,
-        "not_converged_if": "the gradient norm is above the tolerance, or not finite",
+        "not_converged_if": f"the gradient norm is above the tolerance, or not finite{above}",
         "saddle_if": "the least eigenvalue of the Hessian is below "
         f"-{resolved_curvature(descent.tolerance):g} max(1, |greatest eigenvalue|)",
         "global_if": "the global minimum of the first split is known and the loss is at most "

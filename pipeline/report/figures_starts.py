@@ -21,6 +21,7 @@ OUTCOME_STYLES = {
     DescentOutcome.MINIMUM: ("o", "#0072b2", "minimum"),
     DescentOutcome.SPURIOUS: ("s", "#d55e00", "spurious minimum"),
     DescentOutcome.SADDLE: ("^", "#cc79a7", "saddle"),
+    DescentOutcome.LOW_ENOUGH: ("D", "#56b4e9", "at its target"),
     DescentOutcome.NOT_CONVERGED: ("x", "#8a8a8a", "not converged"),
 }
 _BINS = 40

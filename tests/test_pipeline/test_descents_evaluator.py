@@ -199,7 +199,7 @@ def test_eigenvalues_are_of_what_is_free_and_nan_where_the_loss_is_not_finite():
 
 def judged(loss, least, *, greatest=1.0, start=1.0, known=None, converged=True, tolerance=1e-7):
     one = torch.ones(1, dtype=DOUBLE)
-    ends = Ends(one[None], loss * one, 0 * one, one.long(), torch.tensor([converged]))
+    ends = Ends(one[None], loss * one, 0 * one, one.long(), torch.tensor([converged]), one < 0)
     eigenvalues = torch.tensor([[least, greatest]]).double()
     return outcomes(ends, eigenvalues, start * one, known, tolerance).item()
 
@@ -280,7 +280,7 @@ def test_memory_that_runs_out_does_not_part_a_block(monkeypatch):
     choice = choice_of("loop", point_block=4)
     evaluator = make_evaluator(module, ("train",), METRICS, choice, Descent())
 
-    def full(*_):
+    def full(*_, **__):
         raise MemoryError
 
     monkeypatch.setattr("pipeline.engine.descents.evaluator.descend", full)

@@ -6,16 +6,18 @@ Shape legend: P = descents under way, n = variables, m = terms.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import torch
 from torch import Tensor
 
-from pipeline.engine.descents.ends import Collected, Ends, Rows, rounding
+from pipeline.engine.descents.ends import Collected, Ends, Limits, Rows, rounding
 
 Terms: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 """(variables (P, n), numbers of the descents (P,)) → terms r (P, m), Jacobians J (P, m, n)."""
+Losses: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+"""The same → losses (P,)."""
 
 _FIRST_DAMPING = 1e-3
 """Of the greatest diagonal entry of JᵀJ."""
@@ -23,7 +25,7 @@ _FIRST_DAMPING = 1e-3
 
 @dataclass
 class _State(Rows):
-    """Of each descent under way, everything with P rows; losses are NaN, for none is asked.
+    """Of each descent under way, everything with P rows.
 
     Attributes:
         square, slope, matrix: Σ r², Jᵀr and JᵀJ where it is.
@@ -38,7 +40,7 @@ class _State(Rows):
 
 
 def damped(
-    terms: Terms, starts: Tensor, tolerance: float, max_iterations: int, *, of_gradient: bool
+    terms: Terms, losses: Losses, starts: Tensor, limits: Limits, *, of_gradient: bool
 ) -> Ends:
     """Descents of Σ r² from starts (P, n), with damping μ as Nielsen (1999, IMM-REP-1999-05).
 
@@ -47,32 +49,37 @@ def damped(
     gradient of the sum, 2·Jᵀr. A step that changes the sum within rounding is accepted if it
     shortens that norm. A descent ends, not converged, when its terms are not finite at its start,
     when a step no longer moves its variables, or where a gradient is shortest without being zero.
-    The ends' loss is left NaN.
+    Losses are found on the way only where there is a target.
     """
-    descents = _Descents(terms, starts, tolerance, max_iterations, of_gradient)
+    descents = _Descents(terms, losses, starts, limits, of_gradient)
     while descents.under_way:
         descents.advance()
-    return descents.collected.ends()
+    ends = descents.collected.ends()
+    if limits.target is not None:
+        return ends
+    rows = torch.arange(len(starts), device=starts.device)
+    return replace(ends, loss=losses(ends.theta, rows))
 
 
 class _Descents:
     def __init__(
         self,
         terms: Terms,
+        losses: Losses,
         starts: Tensor,
-        tolerance: float,
-        max_iterations: int,
+        limits: Limits,
         of_gradient: bool,
     ) -> None:
         self._terms, self._of_gradient = terms, of_gradient
-        self.collected = Collected(starts, tolerance, max_iterations)
+        self._losses = None if limits.target is None else losses
+        self.collected = Collected(starts, limits)
         rows = torch.arange(len(starts), device=starts.device)
         square, slope, matrix, length = self._measured(starts, rows)
         diagonal = matrix.diagonal(dim1=1, dim2=2)
         self._state = _State(
             rows=rows,
             theta=starts.clone(),
-            loss=torch.full_like(square, torch.nan),
+            loss=self._loss(starts, rows, square),
             iterations=torch.zeros_like(rows),
             square=square,
             slope=slope,
@@ -98,6 +105,12 @@ class _Descents:
         norm = terms.norm(dim=1) if self._of_gradient else 2 * slope.norm(dim=1)
         return terms.square().sum(dim=1), slope, turned @ jacobian, norm
 
+    def _loss(self, theta: Tensor, rows: Tensor, like: Tensor) -> Tensor:
+        """Losses (P,) at points (P, n); NaN without a target."""
+        if self._losses is None:
+            return torch.full_like(like, torch.nan)
+        return self._losses(theta, rows)
+
     def advance(self) -> None:
         """Try a step in every descent."""
         state = self._state
@@ -116,6 +129,7 @@ class _Descents:
         state.slope = torch.where(here, slope, state.slope)
         state.matrix = torch.where(there, matrix, state.matrix)
         state.square = torch.where(accepted, square, state.square)
+        state.loss = torch.where(accepted, self._loss(trial, state.rows, square), state.loss)
         state.norm = torch.where(accepted, norm, state.norm)
         state.iterations = state.iterations + 1
         self.collected.retire(state, (still & ~accepted) | self._is_shortest())

@@ -1,6 +1,7 @@
-"""Gradients, Jacobians and Hessians of many points at once, by automatic differentiation.
+"""Gradients, Jacobians and Hessians of many points at once.
 
-A loss that is not finite has derivatives of NaN, also where it is a constant.
+In closed form where the function has them so, else by automatic differentiation of its value. A
+loss that is not finite has derivatives of NaN, also where it is a constant.
 
 Shape legend: P = points, n = variables, m = residuals, k = outputs.
 """
@@ -15,7 +16,12 @@ from pipeline.engine.descents.functions import Function
 
 def value_and_gradient(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Losses (P,) and gradients (P, n) at points (P, n)."""
-    theta = theta.detach().requires_grad_()
+    theta = theta.detach()
+    if function.slopes is not None:
+        values, slopes = function.slopes(theta)
+        # Each 0, or NaN: cheaper than asking which are finite, and this is asked at every step.
+        return values, slopes + (values - values)[:, None]
+    theta = theta.requires_grad_()
     values = function.value(theta)
     slopes = _rows(values, theta)
     return values.detach(), _where_finite(values, slopes)
@@ -41,17 +47,27 @@ def residuals_and_jacobian(function: Function, theta: Tensor) -> tuple[Tensor, T
 
 def gradient_and_hessian(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
     """Gradients (P, n) and symmetric Hessians (P, n, n) at points (P, n)."""
-    theta = theta.detach().requires_grad_()
-    values = function.value(theta)
-    slopes = _rows(values, theta, graph=True)
-    matrices = _jacobian(slopes, theta)
-    matrices = (matrices + matrices.transpose(1, 2)) / 2
-    return _where_finite(values, slopes.detach()), _where_finite(values, matrices)
+    if function.slopes is None and function.hessians is None:
+        return _differentiated_twice(function, theta)
+    return value_and_gradient(function, theta)[1], hessians(function, theta)
 
 
 def hessians(function: Function, theta: Tensor) -> Tensor:
     """Symmetric Hessians (P, n, n) at points (P, n); all at once, so P bounds the memory."""
-    return gradient_and_hessian(function, theta)[1]
+    if function.hessians is None:
+        return _differentiated_twice(function, theta)[1]
+    with torch.no_grad():
+        values, matrices = function.value(theta), function.hessians(theta)
+    return _where_finite(values, _symmetric(matrices))
+
+
+def _differentiated_twice(function: Function, theta: Tensor) -> tuple[Tensor, Tensor]:
+    """Gradients and Hessians, both of the value."""
+    theta = theta.detach().requires_grad_()
+    values = function.value(theta)
+    slopes = _rows(values, theta, graph=True)
+    matrices = _symmetric(_jacobian(slopes, theta))
+    return _where_finite(values, slopes.detach()), _where_finite(values, matrices)
 
 
 def _jacobian(outputs: Tensor, theta: Tensor) -> Tensor:
@@ -59,6 +75,10 @@ def _jacobian(outputs: Tensor, theta: Tensor) -> Tensor:
     columns = range(outputs.shape[1])
     rows = [_rows(outputs[:, column], theta, keep=True) for column in columns]
     return torch.stack(rows, dim=1)
+
+
+def _symmetric(matrices: Tensor) -> Tensor:
+    return (matrices + matrices.transpose(1, 2)) / 2
 
 
 def _where_finite(values: Tensor, derivatives: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ from pipeline.engine.descents.derivatives import (
     residuals_and_jacobian,
     value_and_gradient,
 )
-from pipeline.engine.descents.ends import Ends
+from pipeline.engine.descents.ends import Ends, Limits
+from pipeline.engine.descents.fixed_step import fixed_step
 from pipeline.engine.descents.functions import Function
 from pipeline.engine.descents.quasi_newton import MEMORY, quasi_newton
 from schemas.errors import SpecError
@@ -32,6 +33,9 @@ def descend(
     tolerance: float,
     max_iterations: int,
     scale: Tensor | None = None,
+    *,
+    step: float | None = None,
+    target: float | None = None,
 ) -> Ends:
     """Descents from starts (P, n) until the gradient norm is within the tolerance.
 
@@ -45,29 +49,28 @@ def descend(
         tolerance: gradient norm at which a descent has converged.
         max_iterations: after which it is given up.
         scale: (P, n), positive: the descents are in θ/scale, and so are gradient norms.
+        step: of gd, instead of a line search.
+        target: loss at or below which a descent ends as well.
 
     Raises:
         SpecError: the method is lm and the loss no sum of squares.
     """
-    scaled = _Scaled(function, scale)
+    scaled, limits = _Scaled(function, scale), Limits(tolerance, max_iterations, target)
     # Copied, as kernels may sum in another order where memory begins at another boundary.
     begin = starts.clone() if scale is None else starts / scale
-    if method in ("gd", "lbfgs"):
-        memory = MEMORY if method == "lbfgs" else 0
-        ends = quasi_newton(scaled.slopes, begin, tolerance, max_iterations, memory)
+    if method == "gd" and step is not None:
+        ends = fixed_step(scaled.slopes, begin, limits, step)
+    elif method in ("gd", "lbfgs"):
+        ends = quasi_newton(scaled.slopes, begin, limits, MEMORY if method == "lbfgs" else 0)
     elif method == "lm":
         if function.residuals is None:
             raise no_sum_of_squares()
-        ends = damped(scaled.residuals, begin, tolerance, max_iterations, of_gradient=False)
+        ends = damped(scaled.residuals, scaled.losses, begin, limits, of_gradient=False)
     elif method == "newton":
-        ends = damped(scaled.gradients, begin, tolerance, max_iterations, of_gradient=True)
+        ends = damped(scaled.gradients, scaled.losses, begin, limits, of_gradient=True)
     else:
         raise ValueError(f"descents: no method {method!r}")
-    theta = ends.theta if scale is None else ends.theta * scale
-    if method in ("gd", "lbfgs"):
-        return replace(ends, theta=theta)
-    with torch.no_grad():
-        return replace(ends, theta=theta, loss=function.value(theta))
+    return ends if scale is None else replace(ends, theta=ends.theta * scale)
 
 
 def no_sum_of_squares() -> SpecError:
@@ -83,6 +86,11 @@ class _Scaled:
     def __init__(self, function: Function, scale: Tensor | None) -> None:
         self._function = function
         self._scale = scale
+
+    def losses(self, at: Tensor, rows: Tensor) -> Tensor:
+        """Losses (P,)."""
+        with torch.no_grad():
+            return self._function.value(at if self._scale is None else at * self._scale[rows])
 
     def slopes(self, at: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Losses (P,) and gradients (P, n)."""

@@ -25,6 +25,7 @@ class Ends:
         gradient_norm: (P,), in the variables of the descent.
         iterations: (P,), int64.
         converged: (P,), whether the gradient norm is within the tolerance.
+        low: (P,), whether the loss is finite and at most the target; false without one.
     """
 
     theta: Tensor
@@ -32,6 +33,22 @@ class Ends:
     gradient_norm: Tensor
     iterations: Tensor
     converged: Tensor
+    low: Tensor
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Where descents end.
+
+    Attributes:
+        tolerance: gradient norm at which one has converged.
+        max_iterations: after which one is given up.
+        target: loss at or below which one ends as well.
+    """
+
+    tolerance: float
+    max_iterations: int
+    target: float | None = None
 
 
 @dataclass
@@ -70,18 +87,24 @@ def rounding(values: Tensor) -> Tensor:
 class Collected:
     """The ends of a block of descents, filled in as its rows end."""
 
-    def __init__(self, starts: Tensor, tolerance: float, max_iterations: int) -> None:
-        self._tolerance, self._most = tolerance, max_iterations
+    def __init__(self, starts: Tensor, limits: Limits) -> None:
+        self._limits = limits
         number = len(starts)
         self._theta = starts.clone()
         self._loss, self._norm = (starts.new_full((number,), torch.nan) for _ in range(2))
         self._iterations = torch.zeros(number, dtype=torch.int64, device=starts.device)
-        self._converged = torch.zeros(number, dtype=torch.bool, device=starts.device)
+        self._converged, self._low = (
+            torch.zeros(number, dtype=torch.bool, device=starts.device) for _ in range(2)
+        )
 
     def retire(self, state: Rows, stuck: Tensor) -> None:
-        """Note the ends of rows that have converged, are stuck (P,) or have taken too long."""
-        converged = state.norm <= self._tolerance
-        ending = (converged | stuck | (state.iterations >= self._most)) & ~state.ended
+        """Note the ends of rows at their limits, and of those that are stuck (P,)."""
+        limits, low = self._limits, torch.zeros_like(stuck)
+        converged = state.norm <= limits.tolerance
+        if limits.target is not None:
+            low = (state.loss <= limits.target) & state.loss.isfinite()
+        late = state.iterations >= limits.max_iterations
+        ending = (converged | low | stuck | late) & ~state.ended
         if not bool(ending.any()):
             return
         rows = state.rows[ending]
@@ -90,8 +113,11 @@ class Collected:
         self._norm[rows] = state.norm[ending]
         self._iterations[rows] = state.iterations[ending]
         self._converged[rows] = converged[ending]
+        self._low[rows] = low[ending]
         state.ended = state.ended | ending
 
     def ends(self) -> Ends:
         """The ends of all rows."""
-        return Ends(self._theta, self._loss, self._norm, self._iterations, self._converged)
+        return Ends(
+            self._theta, self._loss, self._norm, self._iterations, self._converged, self._low
+        )

@@ -86,7 +86,13 @@ class _Split:
     def measured(self, starts: Tensor, descent: Descent) -> dict[str, Tensor]:
         """What descents from a block of starts (P, n) have found: metric → (*extra, P)."""
         ends = descend(
-            self._function, starts, descent.method, descent.tolerance, descent.max_iterations
+            self._function,
+            starts,
+            descent.method,
+            descent.tolerance,
+            descent.max_iterations,
+            step=descent.step,
+            target=descent.target,
         )
         with torch.no_grad():
             before = self._function.value(aligned(starts))

@@ -32,12 +32,14 @@ _AGREEMENT = {torch.float64: 1e-9, torch.float32: 1e-3}
 class Function:
     """A loss of n variables, differentiable by automatic differentiation.
 
-    A point's value depends on its own row alone.
+    Derivatives that are given are used instead. A point's value depends on its own row alone.
 
     Attributes:
         n: number of variables.
         value: (P, n) → (P,).
         residuals: (P, n) → (P, m) with value = Σ residual² + constant, if the loss is such a sum.
+        slopes: (P, n) → losses (P,) and gradients (P, n), if they are known in closed form.
+        hessians: (P, n) → (P, n, n), likewise.
         free: numbers of the variables that a descent moves, (k,), where others are held fast: they
             have no gradient.
     """
@@ -45,6 +47,8 @@ class Function:
     n: int
     value: Callable[[Tensor], Tensor]
     residuals: Callable[[Tensor], Tensor] | None = None
+    slopes: Callable[[Tensor], tuple[Tensor, Tensor]] | None = None
+    hessians: Callable[[Tensor], Tensor] | None = None
     free: Tensor | None = None
 
 
@@ -105,12 +109,18 @@ def _over_parameters(
     objective, origin = landscape.objective, landscape.section.origin
     n = sum(tensor.numel() for tensor in origin.values())
     if isinstance(objective, ClosedForm):
-        return Function(n, objective.functions[split], objective.residuals.get(split))
+        return Function(
+            n,
+            objective.functions[split],
+            objective.residuals.get(split),
+            objective.slopes.get(split),
+            objective.hessians.get(split),
+        )
     risk = _Risk(objective, origin, split, device, dtype, hold)
     batched = risk.is_batched()
     squares = is_sum_of_squares(objective, split)
     residuals = risk.over_points(risk.residuals, batched) if squares else None
-    return Function(n, risk.over_points(risk.value, batched), residuals, risk.free)
+    return Function(n, risk.over_points(risk.value, batched), residuals, free=risk.free)
 
 
 class _Along:

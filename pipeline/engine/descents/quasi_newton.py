@@ -15,7 +15,7 @@ from typing import TypeAlias
 import torch
 from torch import Tensor
 
-from pipeline.engine.descents.ends import Collected, Ends, Rows, rounding
+from pipeline.engine.descents.ends import Collected, Ends, Limits, Rows, rounding
 from pipeline.engine.descents.pairs import Pairs, dots
 
 Slopes: TypeAlias = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -32,9 +32,7 @@ _HALVED = 3
 _GROWTH = (2.0, 10.0)
 
 
-def quasi_newton(
-    slopes: Slopes, starts: Tensor, tolerance: float, max_iterations: int, memory: int
-) -> Ends:
+def quasi_newton(slopes: Slopes, starts: Tensor, limits: Limits, memory: int) -> Ends:
     """Descents from starts (P, n) by L-BFGS (Nocedal 1980, Math. Comp. 35, 773–782).
 
     Without memory this is gradient descent, and each line search begins with the step size of
@@ -44,7 +42,7 @@ def quasi_newton(
     4.1). A descent ends, not converged, when the loss at its start is not finite, or when line
     searches fail again and again without its coming lower or flatter between.
     """
-    descents = _Descents(slopes, starts, tolerance, max_iterations, memory)
+    descents = _Descents(slopes, starts, limits, memory)
     while descents.under_way:
         descents.advance()
     return descents.collected.ends()
@@ -80,11 +78,9 @@ class _State(Rows):
 
 
 class _Descents:
-    def __init__(
-        self, slopes: Slopes, starts: Tensor, tolerance: float, max_iterations: int, memory: int
-    ) -> None:
+    def __init__(self, slopes: Slopes, starts: Tensor, limits: Limits, memory: int) -> None:
         self._slopes = slopes
-        self.collected = Collected(starts, tolerance, max_iterations)
+        self.collected = Collected(starts, limits)
         rows = torch.arange(len(starts), device=starts.device)
         loss, gradient = slopes(starts, rows)
         zero, none = torch.zeros_like(loss), torch.zeros_like(rows)
