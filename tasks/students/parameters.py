@@ -11,6 +11,9 @@ from tasks.registry import Parameters
 
 Row: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
+FEWEST_BETWEEN, MOST_BETWEEN = 6, 30
+"""Neurons of which a spurious minimum is known; its Hessian has as many rows as their square."""
+
 
 class TeacherStudentParameters(Parameters):
     """F(W) = ½ E (Σ_i max(w_i·x, 0) − Σ_j max(v_j·x, 0))² over normal x, and a sample's mean."""
@@ -26,20 +29,23 @@ class TeacherStudentParameters(Parameters):
     samples: Annotated[int, Field(ge=1, le=10**7, strict=True)] = Field(
         1000, description="Seeded inputs of the split `sample`."
     )
-    section: Literal["weights"] = Field(
+    section: Literal["weights", "angles", "between"] = Field(
         "weights",
-        description="weights: an axis for each number of each w_i.",
+        description="weights: an axis for each number of each w_i; angles: an axis for each w_i, "
+        "a unit vector at that angle in the plane of the first two inputs; between: one axis from "
+        "a spurious minimum, at 0, to the nearest global one, at 1, and a second one, orthogonal "
+        "to it, towards the next global one.",
     )
 
     @property
     def inputs(self) -> int:
-        """D."""
+        """How many inputs there are."""
         if self.dimensions is not None:
             return self.dimensions
         return self.teachers if self.teacher is None else len(self.teacher[0])
 
     @model_validator(mode="after")
-    def _teacher_fits(self) -> Self:
+    def _rows_fit(self) -> Self:
         if self.teacher is None:
             if self.teachers > self.inputs:
                 raise ValueError(
@@ -52,12 +58,31 @@ class TeacherStudentParameters(Parameters):
                 f"teachers is {self.teachers} and teacher has {len(self.teacher)} rows; make them "
                 "agree"
             )
-        for number, row in enumerate(self.teacher):
+        for number, row in enumerate(self.teacher, start=1):
             if len(row) != self.inputs:
                 raise ValueError(
-                    f"teacher row {number} has {len(row)} inputs; expected {self.inputs}, as of "
-                    f"{'the first row' if self.dimensions is None else 'dimensions'}"
+                    f"row {number} of teacher has {len(row)} inputs; expected {self.inputs}, as "
+                    f"{'the first' if self.dimensions is None else 'dimensions says'}"
                 )
             if not any(row):
-                raise ValueError(f"teacher row {number} is zero; give it a direction")
+                raise ValueError(f"row {number} of teacher is zero; give it a direction")
+        return self
+
+    @model_validator(mode="after")
+    def _section_fits(self) -> Self:
+        if self.section == "angles" and self.inputs < 2:
+            raise ValueError("section: angles needs 2 inputs or more, got 1; use section: weights")
+        if self.section != "between":
+            return self
+        if self.teacher is not None or not self.students == self.teachers == self.inputs:
+            raise ValueError(
+                f"section: between needs as many students as teachers and dimensions, got "
+                f"{self.students}, {self.teachers} and {self.inputs}, and no rows of teacher; make "
+                "them agree, or use section: weights"
+            )
+        if not FEWEST_BETWEEN <= self.students <= MOST_BETWEEN:
+            raise ValueError(
+                f"section: between needs a spurious minimum, known of {FEWEST_BETWEEN} to "
+                f"{MOST_BETWEEN} students, got {self.students}; use section: weights"
+            )
         return self

@@ -1,97 +1,100 @@
 """The task `teacher-student`: ReLU students that learn ReLU teachers from normal inputs.
 
-Safran & Shamir 2018, arXiv:1712.08968. Shape legend: P = points, n = students, k = teachers,
-d = inputs.
+Safran & Shamir 2018, arXiv:1712.08968. Shape legend: n = students, k = teachers, d = inputs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from tasks.landscape import Floats, Landscape
+from tasks.landscape import Landscape
 from tasks.objective import ClosedForm
 from tasks.registry import BuildContext
-from tasks.section import Section, axis_count_error, coordinate_section, whole_section
 from tasks.students.parameters import TeacherStudentParameters
 from tasks.students.population import PopulationLoss
+from tasks.students.printed import PrintedLoss
 from tasks.students.sample import SampleLoss, outputs
+from tasks.students.sections import UnitStudents, draw_of, section_of
 
 POPULATION = "population"
 SAMPLE = "sample"
+PRINTED = "printed"
 
-_SAMPLES = 10
-"""What a generator is for."""
-
-
-@dataclass(frozen=True)
-class GaussianStudents:
-    """Starts as in the paper's experiments: normal weights of standard deviation scale/√d."""
-
-    students: int
-    dimensions: int
-
-    def __call__(self, random: np.random.Generator, scale: float) -> Floats:
-        """Weights (n·d,)."""
-        drawn: Floats = random.standard_normal(self.students * self.dimensions)
-        return scale * drawn / np.sqrt(self.dimensions)
+_SAMPLES = 1
+"""Keeps the inputs' random numbers apart from those of the starts of the same seed."""
+_UNIT = 1e-12
 
 
 def build_teacher_student(parameters: TeacherStudentParameters, context: BuildContext) -> Landscape:
-    """The loss on the splits `population`, in closed form, and `sample`.
+    """The loss on the splits `population`, in closed form, `sample`, and `printed`, a wrong form.
 
-    The reference `global_minimum` is 0 where there are no fewer students than teachers.
+    The reference `global_minimum` is 0 where it is reached: with no fewer students than teachers,
+    or, of unit students, with as many of them as unit teachers in their plane.
 
     Raises:
         SpecError: the axes do not fit the section.
     """
     teacher = _teacher(parameters)
-    population = PopulationLoss(teacher)
-    sample = _sample(parameters, context.seed)
-    objective = ClosedForm(
-        {POPULATION: population, SAMPLE: sample},
-        {SAMPLE: sample.residuals},
-        {POPULATION: population.slopes},
-        {POPULATION: population.hessians},
-    )
-    realizable = parameters.students >= parameters.teachers
+    section, known = section_of(parameters, context.z)
+    reached = _reached(parameters, teacher) and context.splits[0] != PRINTED
     return Landscape(
-        objective,
-        _section(parameters, context),
-        reference={"global_minimum": 0.0} if realizable else {},
-        facts=_facts(parameters),
-        draw=GaussianStudents(parameters.students, parameters.inputs),
+        _objective(parameters, teacher, context.seed),
+        section,
+        reference={"global_minimum": 0.0} if reached else {},
+        facts={**_facts(parameters, teacher), **known},
+        draw=draw_of(parameters),
     )
 
 
-def _teacher(parameters: TeacherStudentParameters) -> torch.Tensor:
+def _teacher(parameters: TeacherStudentParameters) -> Tensor:
     """V, (k, d)."""
     if parameters.teacher is None:
         return torch.eye(parameters.teachers, parameters.inputs, dtype=torch.float64)
     return torch.tensor(parameters.teacher, dtype=torch.float64)
 
 
-def _sample(parameters: TeacherStudentParameters, seed: int) -> SampleLoss:
+def _objective(parameters: TeacherStudentParameters, teacher: Tensor, seed: int) -> ClosedForm:
+    population = PopulationLoss(teacher)
     random = np.random.default_rng([seed, _SAMPLES])
     rows = torch.from_numpy(random.standard_normal((parameters.samples, parameters.inputs)))
-    return SampleLoss(rows, outputs(rows, _teacher(parameters).reshape(1, -1)))
+    sample = SampleLoss(rows, outputs(rows, teacher.reshape(1, -1)))
+    functions: dict[str, Callable[[Tensor], Tensor]] = {
+        POPULATION: population,
+        SAMPLE: sample,
+        PRINTED: PrintedLoss(population),
+    }
+    if parameters.section != "angles":
+        return ClosedForm(
+            functions,
+            {SAMPLE: sample.residuals},
+            {POPULATION: population.slopes},
+            {POPULATION: population.hessians},
+        )
+    d = parameters.inputs
+    return ClosedForm(
+        {split: UnitStudents(function, d) for split, function in functions.items()},
+        {SAMPLE: UnitStudents(sample.residuals, d)},
+    )
 
 
-def _section(parameters: TeacherStudentParameters, context: BuildContext) -> Section:
-    count = parameters.students * parameters.inputs
-    if context.z is None:
-        return whole_section({"theta": torch.zeros(count, dtype=torch.float64)})
-    if context.z != count:
-        raise axis_count_error(context.z, count, "section: weights")
-    return coordinate_section(count)
+def _reached(parameters: TeacherStudentParameters, teacher: Tensor) -> bool:
+    """Whether some parameters are known to have a loss of 0."""
+    if parameters.section != "angles":
+        return parameters.students >= parameters.teachers
+    # The mean output of unit students is their number, so that more of them learn no less.
+    in_plane = not teacher[:, 2:].any()
+    unit = bool(((teacher.norm(dim=1) - 1).abs() <= _UNIT).all())
+    return parameters.students == parameters.teachers and in_plane and unit
 
 
-def _facts(parameters: TeacherStudentParameters) -> dict[str, Any]:
+def _facts(parameters: TeacherStudentParameters, teacher: Tensor) -> dict[str, Any]:
     return {
-        "teacher": _teacher(parameters).tolist(),
+        "teacher": teacher.tolist(),
         "students": parameters.students,
         "teachers": parameters.teachers,
         "dimensions": parameters.inputs,
