@@ -17,7 +17,7 @@ from tasks.landscape import Floats
 from tasks.students.parameters import FEWEST_BETWEEN, MOST_BETWEEN
 from tasks.students.population import PopulationLoss
 
-_FEWEST_CRITICAL = 4
+_FEWEST_MINIMUM = 6
 _KNOWN = 7
 _START = (-0.6327, 0.1860, 0.2617, 0.9969, -0.0351)
 """The five numbers of 7 neurons, nearly."""
@@ -51,8 +51,8 @@ def spurious_minimum(k: int) -> FamilyPoint:
     Raises:
         ValueError: k is less than 6, where its critical point is a saddle, or more than 30.
     """
-    if k < FEWEST_BETWEEN:
-        raise ValueError(f"got {k} neurons; with fewer than {FEWEST_BETWEEN} it is a saddle")
+    if k < _FEWEST_MINIMUM:
+        raise ValueError(f"got {k} neurons; with fewer than {_FEWEST_MINIMUM} it is a saddle")
     return family_point(k)
 
 
@@ -65,8 +65,8 @@ def family_point(k: int) -> FamilyPoint:
     Raises:
         ValueError: k is less than 4 or more than 30.
     """
-    if not _FEWEST_CRITICAL <= k <= MOST_BETWEEN:
-        raise ValueError(f"got {k} neurons; expected {_FEWEST_CRITICAL} to {MOST_BETWEEN}")
+    if not FEWEST_BETWEEN <= k <= MOST_BETWEEN:
+        raise ValueError(f"got {k} neurons; expected {FEWEST_BETWEEN} to {MOST_BETWEEN}")
     numbers = np.array(_START)
     for count in range(_KNOWN, k, 1 if k > _KNOWN else -1):
         numbers = _root(numbers, count)

@@ -11,8 +11,8 @@ from tasks.registry import Parameters
 
 Row: TypeAlias = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
 
-FEWEST_BETWEEN, MOST_BETWEEN = 6, 30
-"""Neurons of which a spurious minimum is known; its Hessian has as many rows as their square."""
+FEWEST_BETWEEN, MOST_BETWEEN = 4, 30
+"""Neurons of which a critical point is known; its Hessian has as many rows as their square."""
 
 
 class TeacherStudentParameters(Parameters):
@@ -33,8 +33,8 @@ class TeacherStudentParameters(Parameters):
         "weights",
         description="weights: an axis for each number of each w_i; angles: an axis for each w_i, "
         "a unit vector at that angle in the plane of the first two inputs; between: one axis from "
-        "a spurious minimum, at 0, to the nearest global one, at 1, and a second one, orthogonal "
-        "to it, towards the next global one.",
+        "a spurious minimum (of 4 or 5 students a saddle), at 0, to the nearest global one, at 1, "
+        "and a second one, orthogonal to it, towards the next global one.",
     )
 
     @property
@@ -82,7 +82,7 @@ class TeacherStudentParameters(Parameters):
             )
         if not FEWEST_BETWEEN <= self.students <= MOST_BETWEEN:
             raise ValueError(
-                f"section: between needs a spurious minimum, known of {FEWEST_BETWEEN} to "
+                f"section: between needs a critical point, known of {FEWEST_BETWEEN} to "
                 f"{MOST_BETWEEN} students, got {self.students}; use section: weights"
             )
         return self

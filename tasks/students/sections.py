@@ -17,7 +17,7 @@ from torch import Tensor
 from schemas.errors import SpecError
 from tasks.landscape import Floats, StartDraw
 from tasks.section import Section, axis_count_error, coordinate_section, whole_section
-from tasks.students.minima import spurious_minimum
+from tasks.students.minima import family_point
 from tasks.students.parameters import TeacherStudentParameters
 
 
@@ -93,6 +93,8 @@ def section_of(
 def _between(k: int, z: int | None) -> tuple[Section, Mapping[str, Any]]:
     """From the spurious minimum, at 0, to the nearest global one, at 1, and towards another.
 
+    With 4 or 5 students the point at 0 is a saddle.
+
     The global minima are the permutations of the teachers. The second axis goes to the nearest one
     but one, as far as that is orthogonal to the first axis, whose length it is given.
     """
@@ -102,7 +104,7 @@ def _between(k: int, z: int | None) -> tuple[Section, Mapping[str, Any]]:
         )
     if z > 2:
         raise SpecError(f"axes: got {z}; section: between has 1, or 2 for the plane; give these")
-    spurious = spurious_minimum(k)
+    spurious = family_point(k)
     ways = np.stack(nearest_permutations(spurious.weights)) - spurious.weights
     ways = ways.reshape(2, -1)
     axes, coordinates = _orthogonal(ways)
