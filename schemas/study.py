@@ -41,8 +41,8 @@ class Series:
     Lines and points may have intervals, from `low` to `high`, (n,) each.
 
     Raises:
-        ValueError: only one of `low` and `high` is given, a bound has them, or they are not as long
-            as `y`.
+        ValueError: only one of `low` and `high` is given, a bound has them, they are not as long as
+            `y`, or an interval ends below its start.
     """
 
     label: str
@@ -70,6 +70,8 @@ class Series:
                 f"{self.label}: y has length {lengths[0]}, low {lengths[1]} and high {lengths[2]}; "
                 "give rows of one length"
             )
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError(f"{self.label}: an interval ends below its start; give low <= high")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ Cell: TypeAlias = str | int | float | bool | None
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table, and how many decimals of its numbers are shown (None: as many as tell).
+    """A column of a table; its numbers are shown with `decimals`, or to four significant digits.
 
     Raises:
         ValueError: `decimals` is negative.
@@ -103,9 +105,7 @@ class Column:
 
     def __post_init__(self) -> None:
         if self.decimals is not None and self.decimals < 0:
-            raise ValueError(
-                f"column {self.name}: {self.decimals} decimals; give none or 0 or more"
-            )
+            raise ValueError(f"column {self.name}: decimals is {self.decimals}; give 0 or more")
 
     @property
     def heading(self) -> str:

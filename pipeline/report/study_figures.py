@@ -1,11 +1,11 @@
-"""The figures a study draws of its own: curves, points and bounds from its scans."""
+"""The figures a study draws of its own: curves, points, intervals and bounds from its scans."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -40,7 +40,10 @@ BOUND_COLOURS = ("#111111", "#8b1a1a", "#3d3d8f")
 
 @dataclass(frozen=True)
 class Drawn:
-    """What a figure's axes can show of a series: `x` and `y` (n,) are NaN elsewhere."""
+    """What a figure's axes can show of a series: `x` and `y` (n,) are NaN elsewhere.
+
+    `low` and `high` (n,) are NaN where there is no interval to show, None if none is given.
+    """
 
     label: str
     kind: str
@@ -48,6 +51,15 @@ class Drawn:
     y: Floats
     missing: int
     not_positive: int
+    low: Floats | None = None
+    high: Floats | None = None
+
+    @property
+    def without_interval(self) -> int:
+        """How many of the points shown lack the interval that others have."""
+        if self.low is None:
+            return 0
+        return int(np.sum(np.isfinite(self.y) & ~np.isfinite(self.low)))
 
     @property
     def marked(self) -> bool:
@@ -60,7 +72,7 @@ def draw(name: str, figure: Figure, scans: Mapping[str, Any]) -> Picture:
     """A figure of a study, drawn from its analysed scans, name → xarray.DataTree.
 
     What is not finite leaves a gap, and so does what a logarithmic scale cannot show; the caption
-    counts both.
+    counts both. An interval that begins where such a scale does not reach runs out of the panel.
 
     Raises:
         ValueError: `x` and `y` of a series are not rows of one length.
@@ -98,7 +110,14 @@ def drawable(series: Series, figure: Figure) -> Drawn:
         if scale == "log":
             below |= ~missing & (values <= 0)
     x[missing | below] = y[missing | below] = np.nan
-    return Drawn(series.label, series.kind, x, y, int(missing.sum()), int(below.sum()))
+    found = Drawn(series.label, series.kind, x, y, int(missing.sum()), int(below.sum()))
+    if series.low is None or series.high is None:
+        return found
+    low, high = (np.array(values, dtype=np.float64) for values in (series.low, series.high))
+    # A point whose y is shown may have no interval; an interval has its point.
+    none = missing | below | ~(np.isfinite(low) & np.isfinite(high))
+    low[none] = high[none] = np.nan
+    return replace(found, low=low, high=high)
 
 
 def _put(axes: Axes, series: Sequence[Drawn]) -> list[Line2D]:
@@ -117,8 +136,25 @@ def _put(axes: Axes, series: Sequence[Drawn]) -> list[Line2D]:
             mark = "." if each.marked else ""
             look = {"color": next(colours), "ls": "-", "lw": 1.7, "marker": mark, "markersize": 7}
         axes.plot(each.x, each.y, **look)
+        _put_intervals(axes, each, look["color"])
         handles.append(_handle(each, look))
     return handles
+
+
+def _put_intervals(axes: Axes, series: Drawn, colour: ColorType) -> None:
+    if series.low is None or series.high is None:
+        return
+    few = series.y.size <= FEW
+    axes.errorbar(
+        series.x,
+        (series.low + series.high) / 2,
+        yerr=(series.high - series.low) / 2,
+        fmt="none",
+        ecolor=colour,
+        elinewidth=1.3 if few else 0.7,
+        capsize=3.0 if few else 0.0,
+        zorder=3.5,
+    )
 
 
 def _handle(series: Drawn, look: Mapping[str, Any]) -> Line2D:
@@ -190,6 +226,7 @@ def _words(series: Sequence[Drawn]) -> list[str]:
     total = sum(each.y.size for each in series)
     missing = sum(each.missing for each in series)
     below = sum(each.not_positive for each in series)
+    bare = sum(each.without_interval for each in series)
     words = []
     if missing:
         words.append(f"Left out: {missing:,} of {total:,} points, which are not finite.")
@@ -197,6 +234,8 @@ def _words(series: Sequence[Drawn]) -> list[str]:
         words.append(
             f"Left out: {below:,} of {total:,} points, which a logarithmic scale cannot show."
         )
+    if bare:
+        words.append(f"Without a finite interval: {bare:,} of the points shown.")
     return words
 
 

@@ -130,19 +130,69 @@ def test_rows_of_different_length_are_refused():
         drawn(Series("s", X, X[:5]))
 
 
+def bars(picture):
+    """The ends of the intervals drawn, (k, 2), and their colours."""
+    (collection,) = picture.figure.axes[0].collections
+    segments = [segment[:, 1] for segment in collection.get_segments() if len(segment)]
+    return np.array(segments), collection.get_colors()
+
+
+@pytest.mark.parametrize("kind", ["line", "points"])
+def test_intervals_are_drawn_where_they_are_given(kind):
+    low, high = [0.5, 1, np.nan, -2, 1, 5], [1.5, 4, 3, 5, np.inf, 6]
+    y = np.array([1.0, 2, 3, 4, 5, np.nan])
+    picture = drawn(Series("bare", X, X), Series("s", X, y, kind, low, high))
+    ends, colours = bars(picture)
+    np.testing.assert_allclose(ends, [[0.5, 1.5], [1, 4], [-2, 5]], rtol=1e-14)
+    curve = lines(picture)[1]
+    assert to_hex(colours[0]) == to_hex(curve.get_color())
+    np.testing.assert_array_equal(curve.get_ydata(), y)
+    assert picture.caption == (
+        "It grows. Left out: 1 of 12 points, which are not finite. "
+        "Without a finite interval: 2 of the points shown."
+    )
+    bottom, top = picture.figure.axes[0].get_ylim()
+    assert bottom < -2
+    assert top > 5
+
+
+def test_an_interval_that_a_logarithmic_scale_cannot_end_runs_out_of_the_panel():
+    picture = drawn(Series("s", X[:3], [1, 10, 0], "points", [0, 2, 0], [5, 20, 3]), y="log")
+    axes = picture.figure.axes[0]
+    ends, _ = bars(picture)
+    # A point that is not shown has no interval either.
+    np.testing.assert_allclose(ends, [[0, 5], [2, 20]], rtol=1e-14, atol=1e-14)
+    bottom, top = axes.get_ylim()
+    assert 0.1 < bottom < 1
+    assert 20 < top < 100
+    assert "Without" not in picture.caption
+
+
+def test_without_intervals_nothing_is_said_of_them():
+    picture = drawn(Series("s", X, X))
+    assert picture.figure.axes[0].collections[:] == []
+    assert picture.caption == "It grows."
+
+
 floats = st.floats(width=32) | st.sampled_from([0.0, -0.0, np.nan, np.inf, -np.inf])
 scales = st.sampled_from(["linear", "log"])
 
 
-@given(arrays(float, (2, 5), elements=floats), scales, scales)
+@given(arrays(float, (4, 5), elements=floats), scales, scales)
 def test_what_a_scale_can_show_is_shown_and_nothing_else(values, x, y):
+    values[2:].sort(axis=0)
     before = values.copy()
-    found = drawable(Series("s", *values), figure(x=x, y=y))
-    np.testing.assert_array_equal(values, before)
+    values, (low, high) = values[:2], values[2:]
+    found = drawable(Series("s", *values, low=low, high=high), figure(x=x, y=y))
+    np.testing.assert_array_equal([*values, low, high], before)
     finite = np.isfinite(values).all(0)
     fits = ((values > 0) | np.array([[x == "linear"], [y == "linear"]])).all(0)
     shown = finite & fits
     np.testing.assert_array_equal(found.x, np.where(shown, values[0], np.nan))
     np.testing.assert_array_equal(found.y, np.where(shown, values[1], np.nan))
+    bounded = np.isfinite(low) & np.isfinite(high)
+    np.testing.assert_array_equal(found.low, np.where(shown & bounded, low, np.nan))
+    np.testing.assert_array_equal(found.high, np.where(shown & bounded, high, np.nan))
+    assert found.without_interval == np.sum(shown & ~bounded)
     assert found.missing == np.sum(~finite)
     assert found.not_positive == np.sum(finite & ~fits)

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from schemas import parse_spec
-from schemas.study import Claim, Figure, Hypothesis, Outcome, Study, Verdict
+from schemas.study import (
+    Claim,
+    Column,
+    Figure,
+    Hypothesis,
+    Outcome,
+    Series,
+    Study,
+    Table,
+    Verdict,
+)
 
 NAN, INFINITE = float("nan"), float("inf")
 AXES = {"a": {"start": 0, "stop": 1, "num": 2}}
@@ -109,15 +119,65 @@ def test_json_tells_all_but_the_figure():
     assert plain["verdict"] == "holds"
 
 
-def study(*claims):
+def table(*columns):
+    return Table("listed", "", columns or (Column("a"),), lambda scans: [])
+
+
+def study(*claims, **tables):
     drawn = Figure("t", "c", "x", "y", lambda scans: [])
     scan = parse_spec({"task": "quadratic", "axes": AXES})
-    return Study("wells", "?", {"scan": scan}, claims, {"drawn": drawn})
+    return Study("wells", "?", {"scan": scan}, claims, {"drawn": drawn}, tables)
 
 
-def test_a_study_names_each_claim_once_and_figures_that_there_are():
+def test_a_study_names_each_claim_once_and_figures_and_tables_that_there_are():
     study(claim(), claim(name="b", figure="scan"), claim(name="c", figure="drawn"))
+    study(claim(figure="listed"), listed=table())
     with pytest.raises(ValueError, match=r"wells: claim names several claims; name each once"):
         study(claim(), claim())
-    with pytest.raises(ValueError, match=r"claim b: no figure, table or scan 'scam'; .* drawn, scan"):
-        study(claim(name="b", figure="scam"))
+    with pytest.raises(
+        ValueError, match=r"claim b: no figure, table or scan 'scam'; .* drawn, listed, scan"
+    ):
+        study(claim(name="b", figure="scam"), listed=table())
+
+
+@pytest.mark.parametrize("name", ["drawn", "scan"])
+def test_a_table_has_a_name_of_its_own(name):
+    with pytest.raises(ValueError, match=rf"^study wells, table {name}: a figure or a scan has"):
+        study(**{name: table()})
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", "Upper", "two words", "-", "a.b", "ends\n"])
+def test_a_tables_name_can_be_a_files(name):
+    study(**{"k_4-ends": table()})
+    with pytest.raises(ValueError, match=r"^study wells, table '.*': the name is also its file's"):
+        study(**{name: table()})
+
+
+def test_columns_are_told_apart_by_their_headings():
+    assert (Column("n").heading, Column("ends", "%").heading) == ("n", "ends [%]")
+    table(Column("n"), Column("n", "%"), Column("m"))
+    with pytest.raises(ValueError, match=r"^table 'listed': n \[%\] heads several columns"):
+        table(Column("n", "%"), Column("n"), Column("n", "%"))
+    with pytest.raises(ValueError, match=r"^table 'listed' has no column"):
+        Table("listed", "", (), lambda scans: [])
+
+
+def test_decimals_are_not_negative():
+    Column("n", decimals=0)
+    with pytest.raises(ValueError, match=r"^column n: decimals is -1; give 0 or more"):
+        Column("n", decimals=-1)
+
+
+def test_intervals_have_two_ends_each():
+    Series("s", [1, 2], [3, 4], "points", [3, NAN], np.array([5.0, NAN]))
+    Series("s", [1, 2], [3, 4], low=[4, 4], high=[4, 4])
+    for wrong, words in (
+        ({"low": [1, 2]}, "only low is given"),
+        ({"high": [1, 2]}, "only high is given"),
+        ({"low": [1, 2], "high": [5, 6], "kind": "bound"}, "a bound has no intervals"),
+        ({"low": [1], "high": [5, 6]}, "y has length 2, low 1 and high 2"),
+        ({"low": [1, 2], "high": [5, 6, 7]}, "y has length 2, low 2 and high 3"),
+        ({"low": [1, 7], "high": [5, 6]}, "an interval ends below its start"),
+    ):
+        with pytest.raises(ValueError, match=f"^s: {words}"):
+            Series("s", [1, 2], [3, 4], **wrong)
