@@ -12,6 +12,7 @@ from pipeline.concluding import conclude
 from pipeline.devices import shared_ray
 from pipeline.reading import open_scan, status
 from pipeline.report import StudiedScan, write_study_report
+from pipeline.report.study_tables import csv_path
 from pipeline.running import run
 from pipeline.store import exists
 from schemas.errors import CartogradError
@@ -31,6 +32,7 @@ class StudyResult:
     folder: Path
     report: Path
     scans: dict[str, StudiedScan]
+    tables: dict[str, Path]
 
     @property
     def ok(self) -> bool:
@@ -50,6 +52,7 @@ class StudyResult:
             "folder": str(self.folder),
             "report": self._within(self.report),
             "scans": scans,
+            "tables": {name: self._within(path) for name, path in self.tables.items()},
         }
 
     def _within(self, path: Path) -> str:
@@ -83,7 +86,8 @@ def run_study(
         place / "report",
         command=shlex.join([*command, "--folder", str(folder)]),
     )
-    result = StudyResult(study.name, verdicts, place, page, scans)
+    tables = {name: csv_path(page.parent, name) for name in study.tables}
+    result = StudyResult(study.name, verdicts, place, page, scans, tables)
     text = json.dumps(result.as_json(), indent=2, allow_nan=False)
     (place / VERDICTS).write_text(text + "\n", encoding="utf-8")
     return result

@@ -1,4 +1,4 @@
-"""The page of a study, one self-contained HTML file: verdicts, controls, figures, scans."""
+"""The page of a study, one self-contained HTML file: verdicts, controls, tables, figures, scans."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import xarray as xr
 
-from pipeline.report import study_figures
+from pipeline.report import study_figures, study_tables
 from pipeline.report.page import Report, Shown, render, save, verdict_line, write_page
 from schemas.scan import ScanSpec
 from schemas.study import Study, Verdict
@@ -43,14 +43,23 @@ def write_study_report(
     *,
     command: str,
 ) -> Path:
-    """Write `out/index.html` and the study's figures as PNG beside it; return the page's path.
+    """Write `out/index.html`, and beside it the study's figures as PNG and its tables as CSV.
 
-    Claims come first, controls after them. The figures are the study's own and those of the scans
-    that a claim names. `command` is what runs the study again.
+    Return the page's path. Claims come first, controls after them. The figures are the study's own
+    and those of the scans that a claim names. `command` is what runs the study again.
+
+    Raises:
+        ValueError: what a table or a figure makes of the scans does not fit together.
     """
     out.mkdir(parents=True, exist_ok=True)
+    trees = {name: scan.tree for name, scan in scans.items()}
+    tables = {
+        name: study_tables.make(name, table, trees, out) for name, table in study.tables.items()
+    }
     figures = _figures(study, scans, out)
-    lines = [_line(verdict, figures) for verdict in verdicts]
+    places = {name: ("table", place) for place, name in enumerate(tables, start=1)}
+    places |= {name: ("figure", figure.number) for name, figure in figures.items()}
+    lines = [_line(verdict, places) for verdict in verdicts]
     page = render(
         "study.html",
         title=study.name,
@@ -59,14 +68,22 @@ def write_study_report(
         unexpected=[verdict.claim for verdict in verdicts if not verdict.as_expected],
         claims=[line for line in lines if not line["control"]],
         controls=[line for line in lines if line["control"]],
+        tables=[
+            {
+                "number": places[name][1],
+                "shown": table,
+                "claims": [verdict for verdict in verdicts if verdict.figure == name],
+            }
+            for name, table in tables.items()
+        ],
         figures=[
             {
                 "number": figure.number,
                 "shown": figure.shown,
                 "scan": figure.scan,
-                "claims": [v for v in verdicts if figures.get(v.figure or "") is figure],
+                "claims": [verdict for verdict in verdicts if verdict.figure == name],
             }
-            for figure in figures.values()
+            for name, figure in figures.items()
         ],
         scans=[_scan_line(name, study.scans[name], scan, out) for name, scan in scans.items()],
         command=command,
@@ -82,9 +99,11 @@ def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[
         for name, figure in study.figures.items()
     }
     own = set(shown)
-    for name in [claim.figure for claim in study.claims if claim.figure not in own]:
-        leading = None if name is None else scans[name].report.leading
-        if name is not None and leading is not None:
+    for name in [claim.figure for claim in study.claims]:
+        if name is None or name in own or name in study.tables:
+            continue
+        leading = scans[name].report.leading
+        if leading is not None:
             shown[name] = leading
     return {
         name: _Numbered(number, picture, None if name in own else name)
@@ -101,11 +120,10 @@ def _tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _line(verdict: Verdict, figures: Mapping[str, _Numbered]) -> dict[str, object]:
-    figure = figures.get(verdict.figure or "")
+def _line(verdict: Verdict, places: Mapping[str, tuple[str, int]]) -> dict[str, object]:
     return {
         **verdict_line(verdict),
-        "number": None if figure is None else figure.number,
+        "place": places.get(verdict.figure or ""),
         "surprises": _surprises(verdict),
     }
 

@@ -10,7 +10,7 @@ from pipeline.studies import run_study
 from schemas import parse_spec
 from schemas.compute import Compute
 from schemas.errors import Interrupted
-from schemas.study import Claim, Figure, Hypothesis, Outcome, Series, Study
+from schemas.study import Claim, Column, Figure, Hypothesis, Outcome, Series, Study, Table
 from tasks import STUDIES
 from tasks.registry import StudyEntry
 
@@ -30,6 +30,10 @@ def least(name):
 def curve(scans):
     row = scans["first"]["loss"].isel(split=0)
     return [Series("loss", row["a"].values, row.values)]
+
+
+def depths(scans):
+    return [[name, least(name)(scans)] for name in scans]
 
 
 def centred(name):
@@ -58,6 +62,7 @@ def tiny(quick, worst=0.01, **scans):
         {"first": scan(9 if quick else 17), "rim": scan(2), **scans},
         claims,
         {"curve": Figure("The curve", "Along a.", "a", "loss", curve)},
+        {"depths": Table("Depths", "", (Column("scan"), Column("least", "loss")), depths)},
     )
 
 
@@ -119,6 +124,10 @@ def test_verdicts_are_printed_and_kept(command, tmp_path):
     html = (place / "report" / "index.html").read_text()
     assert f"cartograd study tiny --quick --folder {tmp_path}" in html
     assert (place / "report" / "figure_curve.png").is_file()
+    assert document["tables"] == {"depths": "report/tables/depths.csv"}
+    head, first, rim = (place / document["tables"]["depths"]).read_text().splitlines()
+    assert (head, first.split(",")[0]) == ("scan,least [loss]", "first")
+    assert rim == f"rim,{found['rim']['value']!r}"
 
     code, out, _ = command("tiny", "--quick")
     assert code == 0

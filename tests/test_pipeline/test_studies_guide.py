@@ -35,12 +35,17 @@ def test_the_study_shown_runs_and_its_verdicts_are_read_as_shown(tmp_path, monke
     assert (inside.hypothesis_met, control.hypothesis_met) == (True, False)
     assert control.value > 1
 
+    inside, at_the_end = block("csv.DictReader")["rows"]
+    assert inside.keys() == {"scan", "a", "loss"}
+    assert (inside["scan"], float(inside["a"]), float(inside["loss"])) == ("inside", 0, 0)
+    assert (at_the_end["scan"], float(at_the_end["a"])) == ("at-the-end", 1)
+
     # The guide reads another study's verdicts: these, under its name.
     document = result.as_json()
     scans = {"theorem1": document["scans"]["inside"]}
     folder = result.folder.rename("studies/patterns-quick")
     (folder / "verdicts.json").write_text(json.dumps({**document, "scans": scans}))
-    names = block("verdicts.json")
+    names = block("unexpected = ")
     assert names["unexpected"] == []
     assert names["scan"]["loss"].sizes["a"] == 41
     fields = re.search(r"every verdict has (.*?)\. ", GUIDE, re.DOTALL)[1]
