@@ -156,18 +156,20 @@ def _hessian(pairs: _Pairs, signs: Balls, n: int) -> Balls:
     """∇²F, (n, d, n, d), of which the blocks below the diagonal are left out: they are None."""
     d = pairs.units.shape[1]
     found = np.full((n, d, n, d), None, dtype=object)
-    eye = np.eye(d, dtype=int).astype(object)
-    around = 2 * arb.pi()
+    around, here = 2 * arb.pi(), np.arange(d)
     for i in range(n):
         unit, beside = pairs.units[i], pairs.beside[i]
-        bend = signs * pairs.norms * pairs.sine[i] / pairs.norms[i]
+        bend = signs * pairs.norms * pairs.sine[i] / (around * pairs.norms[i])
         bend[i] = arb(0)
-        block = (arb.pi() + bend.sum()) * eye - bend.sum() * np.outer(unit, unit)
-        found[i, :, i] = (block + _product(beside.T * bend, beside)) / around
+        left = np.vstack([beside, unit]) * np.append(bend, -bend.sum())[:, None]
+        found[i, :, i] = _product(left.T, np.vstack([beside, unit]))
+        found[i, here, i, here] += arb(1) / 2 + bend.sum()
         for j in range(i + 1, n):
-            c, s, m = pairs.cosine[i, j], pairs.sine[i, j], beside[j]
-            block = np.outer(unit, s * s * m + c * s * unit) + np.outer(m, s * s * unit - c * s * m)
-            found[i, :, j] = (block + pairs.supplement[i, j] * eye) / around
+            c, s, m = pairs.cosine[i, j], pairs.sine[i, j] / around, beside[j]
+            across = pairs.sine[i, j] * s
+            left = np.stack([across * m + c * s * unit, across * unit - c * s * m])
+            found[i, :, j] = _product(left.T, np.stack([unit, m]))
+            found[i, here, j, here] += pairs.supplement[i, j] / around
     return found
 
 
@@ -194,7 +196,7 @@ def _symmetric(upper: Floats) -> Floats:
     return np.triu(upper) + np.triu(upper, 1).T
 
 
-_RADII: Any = np.frompyfunc(lambda ball: ball.rad(), 1, 1)
+_RADII: Any = np.frompyfunc(arb.rad, 1, 1)
 
 
 def _floats(found: Balls) -> Floats:

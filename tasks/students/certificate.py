@@ -135,7 +135,7 @@ def least_eigenvalue(matrix: Floats) -> float:
             continue
         # The diagonal's own rounding, underflow, and the rounding of this sum.
         lost = gamma * float(np.trace(shifted)) + _UNIT * float(np.diag(shifted).max())
-        return shift - 1.01 * lost - size * _TINY
+        return float(np.nextafter(shift - (1.01 * lost + size * _TINY), -math.inf))
 
 
 def refine(weights: Floats, teacher: Floats) -> tuple[Floats, bool]:

@@ -190,7 +190,7 @@ def _carried(ranks: Order) -> Order:
 
 
 def _arranged(weights: Floats) -> Floats:
-    """Rows and columns (n, d) so ordered that large weights are on the diagonal, the largest first."""
+    """Rows and columns (n, d) so ordered that large weights are on the diagonal, largest first."""
     rows, columns = linear_sum_assignment(weights, maximize=True)
     profiles = np.round(np.sort(weights[rows], axis=1), _DIGITS)
     order = np.lexsort([*profiles.T, np.round(weights[rows, columns], _DIGITS)])[::-1]
