@@ -42,8 +42,8 @@ class Family:
 
     Attributes:
         members: their numbers, in order; the first is the representative.
-        weights: the representative's (n, d), those that are most like a teacher first and with it
-            on the diagonal.
+        weights: the representative's (n, d), its neurons and coordinates matched so that large
+            weights are on the diagonal, the largest first.
         loss: the representative's.
     """
 
@@ -191,7 +191,7 @@ def _carried(ranks: Order) -> Order:
 
 def _arranged(weights: Floats) -> Floats:
     """Rows and columns (n, d) so ordered that large weights are on the diagonal, largest first."""
-    rows, columns = linear_sum_assignment(weights, maximize=True)
+    rows, columns = linear_sum_assignment(np.abs(weights), maximize=True)
     profiles = np.round(np.sort(weights[rows], axis=1), _DIGITS)
     order = np.lexsort([*profiles.T, np.round(weights[rows, columns], _DIGITS)])[::-1]
     spare_rows = np.setdiff1d(np.arange(weights.shape[0]), rows)
