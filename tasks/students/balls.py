@@ -160,7 +160,6 @@ def _hessian(pairs: _Pairs, signs: Balls, n: int) -> Balls:
     for i in range(n):
         unit, beside = pairs.units[i], pairs.beside[i]
         bend = signs * pairs.norms * pairs.sine[i] / (around * pairs.norms[i])
-        bend[i] = arb(0)
         left = np.vstack([beside, unit]) * np.append(bend, -bend.sum())[:, None]
         found[i, :, i] = _product(left.T, np.vstack([beside, unit]))
         found[i, here, i, here] += arb(1) / 2 + bend.sum()

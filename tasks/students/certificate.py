@@ -166,11 +166,10 @@ def _radius(slope: float, least: float, bend: float) -> float | None:
     if not 0 < least < math.inf:
         return None
     steep, curved, bent = arb(slope), arb(least), arb(bend)
-    inside = 9 * curved * curved - 25 * steep * bent
-    if not inside > 0:
-        return None
-    # (3λ − √…)/(2B), without the cancellation of that difference.
-    radius = above(25 * steep / (2 * (3 * curved + inside.sqrt())))
+    # (3λ − √…)/(2B), without the cancellation of that difference. Of a negative number the root is
+    # no number, and nothing is less than 0 then.
+    root = (9 * curved * curved - 25 * steep * bent).sqrt()
+    radius = above(25 * steep / (2 * (3 * curved + root)))
     met = bent * arb(radius) ** 2 - 3 * curved * radius + 6 * steep < 0
     return radius if met else None
 

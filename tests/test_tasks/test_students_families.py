@@ -113,8 +113,17 @@ def test_the_tolerance_is_that_of_each_entry():
     # The entries are in a row of which each is near the next.
     points[2] = [[0.9e-6, 1.8e-6], [0, 0]]
     assert [family.members for family in families(points, np.zeros(3))] == [(0, 1), (2,)]
+    assert alignment(points[0], points[2]) is None
     wider = families(points, np.zeros(3), tolerance=2e-6)
     assert [family.members for family in wider] == [(0, 1, 2)]
+
+
+def test_what_tolerance_does_not_tell_apart_is_tried():
+    weights = np.array([[0.0], [0.8e-6], [1.6e-6]])
+    other = weights[[2, 0, 1]]
+    found = alignment(weights, other)
+    assert found is not None
+    assert np.abs(weights[found[0]] - other).max() <= 1e-6
 
 
 def test_the_representative_does_not_depend_on_the_order():
