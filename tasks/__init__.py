@@ -127,6 +127,12 @@ STUDIES = {
             "a teacher, or normal inputs and a ReLU it has no bad one.",
             module="tasks.neuron.study:single_neuron_study",
         ),
+        StudyEntry(
+            name="teacher-student",
+            summary="Descents of ReLU students end in spurious minima, proved to be such, as often "
+            "as is published, and hardly ever with one student more.",
+            module="tasks.students.study:teacher_student_study",
+        ),
     )
 }
 """Every study, by name."""

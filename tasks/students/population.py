@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from tasks.arccosine import excess
 
@@ -24,7 +25,8 @@ _NEAR = 0.99
 class PopulationLoss:
     """F(W) = ½ E (Σ_i relu(w_i·x) − Σ_j relu(v_j·x))², x ~ N(0, I_d).
 
-    Points are the rows w_1 … w_n one after another, (P, n·d). With σ = 1 for students and −1 for
+    Points are the rows w_1 … w_n one after another, (P, n·d); the bits of a point's value do not
+    depend on its place among them. With σ = 1 for students and −1 for
     teachers, u_j any of both and θ_ij the angle between w_i and u_j,
     ∇_i F = (1/2π) Σ_j σ_j (‖u_j‖ sin θ_ij ŵ_i + (π − θ_ij) u_j).
 
@@ -43,7 +45,7 @@ class PopulationLoss:
         students, everyone = self._neurons(theta)
         norms = everyone.norm(dim=2)
         units = everyone / _positive(norms)[:, :, None]
-        along = torch.bmm(students, units.transpose(1, 2))
+        along = _aligned(students) @ _aligned(units).transpose(1, 2)
         squared = students.square().sum(dim=2)[:, :, None] - along.square()
         near = _near(along.detach() / _positive(norms)[:, : students.shape[1], None])
         p, i, j = near
@@ -128,6 +130,14 @@ def _by_kind(
 def _positive(norms: Tensor) -> Tensor:
     """Norms to divide by: zero is 1."""
     return torch.where(norms > 0, norms, 1.0)
+
+
+def _aligned(vectors: Tensor) -> Tensor:
+    """Vectors (P, m, d), their rows filled up with zeros to 64 bytes.
+
+    MKL rounds by where in memory a matrix begins, which otherwise depends on the point's place.
+    """
+    return functional.pad(vectors, (0, -vectors.shape[2] % (64 // vectors.element_size())))
 
 
 def _near(cosine: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -178,15 +178,19 @@ def test_facts_say_what_there_is_to_learn():
     assert build(students=1, teachers=2, dimensions=3).facts["teacher"] == np.eye(2, 3).tolist()
 
 
-@pytest.mark.parametrize("parameters", [{"students": 7, "teachers": 6, "dimensions": 6}, TORUS])
-def test_a_samples_values_do_not_depend_on_the_batch(parameters):
+@pytest.mark.parametrize("split", ALL)
+@pytest.mark.parametrize("parameters", [{"students": 7, "teachers": 6, "dimensions": 7}, TORUS])
+def test_values_do_not_depend_on_the_batch(parameters, split):
     landscape = build(samples=300, **parameters)
-    function, theta = landscape.objective.functions["sample"], drawn(landscape, 301)
+    function, theta = landscape.objective.functions[split], drawn(landscape, 301)
+    # Parallel, opposite and zero neurons among them.
+    theta[5], theta[6, ::2], theta[7] = 1.0, -theta[6, ::2], 0.0
     for points in (theta, theta.float()):
         whole = function(points)
         assert whole.dtype == points.dtype
-        for low, high in ((0, 1), (3, 20), (10, 300)):
-            assert torch.equal(function(points[low:high]), whole[low:high])
+        assert torch.equal(function(points[:1]), whole[:1])
+        for low in range(1, 9):
+            assert torch.equal(function(points[low:]), whole[low:])
 
 
 @pytest.mark.parametrize("parameters", [{"students": 3, "teachers": 2}, TORUS])

@@ -1,0 +1,119 @@
+"""Where the runs of a cell of the table have ended.
+
+Safran & Shamir 2018, arXiv:1712.08968. Each reads a scan of starts over all weights. Shape legend:
+R = runs, B = bad runs, n = students, d = inputs.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from schemas.layout import END_PARAMETERS, NUMBER, SPLIT, DescentOutcome
+from tasks.facts import facts_of
+from tasks.students.certificate import Certificate, certify, refine
+from tasks.students.families import Family, families
+from tasks.students.published import BAD
+
+if TYPE_CHECKING:
+    import xarray as xr
+
+Trees: TypeAlias = Mapping[str, "xr.DataTree"]
+Floats: TypeAlias = npt.NDArray[np.float64]
+_Found = TypeVar("_Found")
+
+SAME = 1e-6
+"""Weights of one family, after permutations, differ by at most this."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """The ends of the runs with k teachers and n students.
+
+    Attributes:
+        teacher: V, (k, d).
+        students: n.
+        losses: (R,).
+        weights: (R, n, d).
+        eigenvalues: the least of the Hessian, (R,).
+        iterations: (R,).
+        given_up: those that have neither converged nor reached their target, (R,).
+    """
+
+    teacher: Floats
+    students: int
+    losses: Floats
+    weights: Floats
+    eigenvalues: Floats
+    iterations: npt.NDArray[np.int64]
+    given_up: npt.NDArray[np.bool_]
+
+    @property
+    def bad(self) -> npt.NDArray[np.bool_]:
+        """Those that have ended at a loss of `BAD` or more, (R,)."""
+        return ~(self.losses < BAD)
+
+
+def remembered(function: Callable[[xr.DataTree], _Found]) -> Callable[[xr.DataTree], _Found]:
+    """A function of a tree that is computed once for each tree, as long as that lives."""
+    known: dict[int, tuple[weakref.ref[xr.DataTree], _Found]] = {}
+
+    def looked_up(tree: xr.DataTree) -> _Found:
+        place = id(tree)
+        if place not in known or known[place][0]() is not tree:
+            known[place] = (weakref.ref(tree), function(tree))
+        return known[place][1]
+
+    return looked_up
+
+
+@remembered
+def cell_of(tree: xr.DataTree) -> Cell:
+    """The ends of the descents of a scan over all weights."""
+    facts = facts_of(tree)[0]
+    data = tree.to_dataset().sel({SPLIT: "population"})
+    ends = np.asarray(data[END_PARAMETERS].transpose(..., NUMBER), dtype=np.float64)
+    return Cell(
+        np.asarray(facts["teacher"], dtype=np.float64),
+        facts["students"],
+        np.asarray(data["end_loss"], dtype=np.float64),
+        ends.reshape(-1, facts["students"], facts["dimensions"]),
+        np.asarray(data["end_hessian_eigenvalue_min"], dtype=np.float64),
+        np.asarray(data["iterations"], dtype=np.int64),
+        np.asarray(data["outcome"]) == DescentOutcome.NOT_CONVERGED,
+    )
+
+
+@remembered
+def certificates(tree: xr.DataTree) -> list[Certificate]:
+    """Of each bad run, at its end or, if no minimum is proved there, where Newton's method leads.
+
+    Runs that are given up come closer only as a power of time, or are not at a minimum.
+    """
+    cell = cell_of(tree)
+    return [_certified(weights, cell.teacher) for weights in cell.weights[cell.bad]]
+
+
+def _certified(weights: Floats, teacher: Floats) -> Certificate:
+    found = certify(weights, teacher)
+    if found.radius is not None:
+        return found
+    refined, converged = refine(weights, teacher)
+    return certify(refined, teacher) if converged else found
+
+
+@remembered
+def families_of(tree: xr.DataTree) -> list[Family]:
+    """The bad ends, of minima that are the same but for permutations, the largest family first."""
+    cell = cell_of(tree)
+    return families(cell.weights[cell.bad], cell.losses[cell.bad], SAME)
+
+
+def proved(certificate: Certificate) -> bool:
+    """Whether a local minimum that is not global is proved near by."""
+    return certificate.radius is not None and certificate.loss[0] > 0
