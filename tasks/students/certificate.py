@@ -86,8 +86,9 @@ def smoothness(weights: Floats, teacher: Floats, reach: float) -> float:
     1 − ρ² that is at most 4X³ + 36(1−X)X² ≤ 27/4, thus |f_www a³| ≤ 3√3/(4π) ‖v‖/‖w‖². Likewise
         2π f_wwv a²b = (1/‖w‖) (β(|a'|² + α²) + 2α(a'·b')),
     α and β the components of a and b along m, a' what a has across ŵ and b' what b has across ŵ and
-    m, is at most 2|a|²|b|/‖w‖. For a change a_1 … a_n of norm 1 of all students the sum over their
-    pairs is, since Σ_i |a_i|² Σ_{j≠i} |a_j| ≤ (n−1)/√n by Jensen's inequality, at most
+    m, is at most 2|a|²|b|/‖w‖: as a form in a it has no eigenvalue above (3β + √(β² + 4|b'|²))/2,
+    which is 2|b| at most. For a change a_1 … a_n of norm 1 of all students the sum over their pairs
+    is, since Σ_i |a_i|² Σ_{j≠i} |a_j| ≤ (n−1)/√n by Jensen's inequality, at most
         B = 3√3/(4π) max_i (Σ_{j≠i} ‖w_j‖ + Σ_j ‖v_j‖)/‖w_i‖² + 3(n−1)/(π√n min_i ‖w_i‖).
     In the ball norms change by its radius `reach`, which is less than any. ∇²F is continuous where
     neurons are parallel, and smooth elsewhere, so that a bound of the third derivative is one of B.
