@@ -147,7 +147,8 @@ ENDS = {
     "starts_loss_min": Variable("least loss at a start", "1"),
     "starts_loss_median": Variable("median of the loss at the starts", "1"),
     "starts_loss_max": Variable("greatest loss at a start", "1"),
-    # of the descents of any scan, per split; with a known global minimum of the first split
+    # of the descents of any scan, per split; with a known global minimum of the first split;
+    # ends_low_enough with a target
     "ends_global": Variable("descents that end at the global minimum (reference split)", "1"),
     "ends_global_fraction": Variable(
         "part of the descents that end at the global minimum (reference split)", "1"
@@ -156,8 +157,13 @@ ENDS = {
     "ends_minimum": Variable("descents that end at a minimum, global or not", "1"),
     "ends_saddle": Variable("descents that end at a saddle", "1"),
     "ends_not_converged": Variable("descents that have not converged", "1"),
-    "ends_loss_min": Variable("least loss at the end of a descent that has converged", "1"),
-    "ends_loss_max": Variable("greatest loss at the end of a descent that has converged", "1"),
+    "ends_low_enough": Variable("descents that end at their target, not converged", "1"),
+    "ends_loss_min": Variable(
+        "least loss at the end of a descent that has converged or come to its target", "1"
+    ),
+    "ends_loss_max": Variable(
+        "greatest loss at the end of a descent that has converged or come to its target", "1"
+    ),
     "ends_losses": Variable("different losses at which descents have converged", "1"),
     "ends_iterations_median": Variable("median of the iterations of a descent", "iterations"),
     "ends_iterations_max": Variable("most iterations of a descent", "iterations"),

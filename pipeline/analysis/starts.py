@@ -35,8 +35,8 @@ def start_statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.
     """Those variables of `schemas.statistics.ENDS` that apply to a scan.
 
     `dataset` holds `loss([replicate,] split, …)` and, of descents, `end_loss`, `iterations` and
-    `outcome` alike; `reference` may hold `global_minimum`, that of the first split. A replicate
-    at a time is held in memory.
+    `outcome` alike, with an attribute `target` if they had one; `reference` may hold
+    `global_minimum`, that of the first split. A replicate at a time is held in memory.
     """
     read = dataset[[name for name in _READ if name in dataset]]
     replicated = REPLICATE in read["loss"].dims
@@ -47,7 +47,7 @@ def start_statistics(dataset: xr.Dataset, reference: Mapping[str, float]) -> xr.
         one = _flat(every.isel({REPLICATE: replicate}))
         values = _of_starts(one["loss"]) if is_multi_start(dataset) else {}
         if "outcome" in one:
-            values |= _of_ends(one, known)
+            values |= _of_ends(one, known, "target" in read["outcome"].attrs)
         found.append(values)
     variables: dict[Hashable, Any] = {}
     for name in found[0]:
@@ -90,7 +90,9 @@ def _of_starts(loss: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
     }
 
 
-def _of_ends(one: Mapping[str, npt.NDArray[Any]], known: bool) -> dict[str, npt.NDArray[Any]]:
+def _of_ends(
+    one: Mapping[str, npt.NDArray[Any]], known: bool, aimed: bool
+) -> dict[str, npt.NDArray[Any]]:
     """Of one replicate, variables (S, P)."""
     descended = np.isfinite(one["loss"])
     outcome, end = one["outcome"], one["end_loss"].astype(np.float64)
@@ -99,8 +101,11 @@ def _of_ends(one: Mapping[str, npt.NDArray[Any]], known: bool) -> dict[str, npt.
         counts: npt.NDArray[np.int64] = (descended & np.isin(outcome, wanted)).sum(axis=1)
         return counts
 
-    converged = descended & (outcome != DescentOutcome.NOT_CONVERGED) & np.isfinite(end)
-    losses = [row[there] for row, there in zip(end, converged, strict=True)]
+    ended = descended & (outcome != DescentOutcome.NOT_CONVERGED) & np.isfinite(end)
+    converged = ended & (outcome != DescentOutcome.LOW_ENOUGH)
+    of_ended, of_converged = (
+        [row[there] for row, there in zip(end, rows, strict=True)] for rows in (ended, converged)
+    )
     starts = [row[there] for row, there in zip(one["loss"], descended, strict=True)]
     iterations = [row[there] for row, there in zip(one["iterations"], descended, strict=True)]
     found: dict[str, npt.NDArray[Any]] = {}
@@ -112,15 +117,17 @@ def _of_ends(one: Mapping[str, npt.NDArray[Any]], known: bool) -> dict[str, npt.
             "ends_global_fraction": np.asarray(share),
             "ends_spurious": np.asarray(count(DescentOutcome.SPURIOUS)[0]),
         }
+    if aimed:
+        found["ends_low_enough"] = count(DescentOutcome.LOW_ENOUGH)
     minima = (DescentOutcome.GLOBAL, DescentOutcome.SPURIOUS, DescentOutcome.MINIMUM)
     return found | {
         "ends_minimum": count(*minima),
         "ends_saddle": count(DescentOutcome.SADDLE),
         "ends_not_converged": count(DescentOutcome.NOT_CONVERGED),
-        "ends_loss_min": _each(np.min, losses),
-        "ends_loss_max": _each(np.max, losses),
+        "ends_loss_min": _each(np.min, of_ended),
+        "ends_loss_max": _each(np.max, of_ended),
         "ends_losses": np.array(
-            [different(row, from_) for row, from_ in zip(losses, starts, strict=True)]
+            [different(row, from_) for row, from_ in zip(of_converged, starts, strict=True)]
         ),
         "ends_iterations_median": _each(np.median, iterations),
         "ends_iterations_max": _each(np.max, iterations),

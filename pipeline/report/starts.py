@@ -38,8 +38,8 @@ class Split:
 
     Attributes:
         values: metric → (P,) of the starts at which the loss is finite, float64.
-        least: the known global minimum, or else the least loss at a converged end, or at any end if
-            none has converged; NaN if no loss is finite.
+        least: the known global minimum, or else the least loss at an end that has converged or come
+            to its target, or at any end if there is none; NaN if no loss is finite.
         known: whether it is known.
     """
 
@@ -142,7 +142,7 @@ def _split(name: str, thin: xr.Dataset, known: float | None) -> Split:
     }
     least = np.nan if known is None else known
     if known is None and "outcome" in values:
-        ends, converged = values["end_loss"], values["outcome"] != DescentOutcome.NOT_CONVERGED
-        ends = ends[converged] if converged.any() else ends
+        ends, ended = values["end_loss"], values["outcome"] != DescentOutcome.NOT_CONVERGED
+        ends = ends[ended] if ended.any() else ends
         least = float(np.nanmin(ends)) if np.isfinite(ends).any() else np.nan
     return Split(name, values, least, known is not None)

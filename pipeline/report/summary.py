@@ -37,6 +37,7 @@ HEADLINES = {
     "ends_loss_min": "Least end",
     "ends_losses": "Different ends",
     "ends_saddle": "Saddles",
+    "ends_low_enough": "At their target",
     "ends_not_converged": "Not converged",
 }
 

@@ -197,9 +197,12 @@ def test_eigenvalues_are_of_what_is_free_and_nan_where_the_loss_is_not_finite():
     assert found[1].isnan().all()
 
 
-def judged(loss, least, *, greatest=1.0, start=1.0, known=None, converged=True, tolerance=1e-7):
+def judged(
+    loss, least, *, greatest=1.0, start=1.0, known=None, converged=True, low=False, tolerance=1e-7
+):
     one = torch.ones(1, dtype=DOUBLE)
-    ends = Ends(one[None], loss * one, 0 * one, one.long(), torch.tensor([converged]), one < 0)
+    reached = torch.tensor([converged]), torch.tensor([low])
+    ends = Ends(one[None], loss * one, 0 * one, one.long(), *reached)
     eigenvalues = torch.tensor([[least, greatest]]).double()
     return outcomes(ends, eigenvalues, start * one, known, tolerance).item()
 
@@ -216,6 +219,10 @@ def test_outcomes_at_their_borders():
     assert judged(0.5, -0.9e-9, tolerance=1e-12) == DescentOutcome.MINIMUM
     assert judged(0.5, -1.0, converged=False) == DescentOutcome.NOT_CONVERGED
     assert judged(0.0, 1.0, known=0.0, converged=False) == DescentOutcome.NOT_CONVERGED
+    assert judged(0.5, -1.0, converged=False, low=True) == DescentOutcome.LOW_ENOUGH
+    assert judged(0.0, 1.0, known=0.0, converged=False, low=True) == DescentOutcome.LOW_ENOUGH
+    assert judged(0.0, 1.0, known=0.0, low=True) == DescentOutcome.GLOBAL
+    assert judged(0.5, -1.0, low=True) == DescentOutcome.SADDLE
     assert judged(0.9e-6, 1.0, known=0.0) == DescentOutcome.GLOBAL
     assert judged(1.1e-6, 1.0, known=0.0) == DescentOutcome.SPURIOUS
     assert judged(9e-6, 1.0, known=0.0, start=10.0) == DescentOutcome.GLOBAL

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline import run, scan, verify, verifying
+from pipeline.analysis import statistics
 from pipeline.building import replicate_seed
 from pipeline.contents import scan_contents
 from pipeline.ledger import Ledger
@@ -31,6 +32,8 @@ from tests.landscapes import DEEPEST, TILT, largest, wells
 
 N = 3
 DESCENT = {"tolerance": 1e-8, "keep_parameters": True}
+# Far out such a step diverges, and is halved.
+FIXED = {"method": "gd", "step": 0.1, "target": 0.5, "tolerance": 1e-6}
 
 
 def make_spec(num=40, chunk=7, **changes):
@@ -202,6 +205,40 @@ def test_an_interrupted_scan_is_continued_to_the_same_bits(undisturbed, tmp_path
     assert_same_bits(opened(store), undisturbed)
 
 
+def test_descents_of_a_fixed_step_are_continued_to_the_same_bits(tmp_path):
+    spec = make_spec(descent=FIXED)
+    whole = opened(store_of(tmp_path / "whole", spec))
+    with pytest.raises(Interrupted):
+        store_of(tmp_path / "parts", spec, display=stopping(21))
+    assert_same_bits(opened(store_of(tmp_path / "parts", spec)), whole)
+    assert {*whole["outcome"].values.ravel()} == {
+        DescentOutcome.SPURIOUS,
+        DescentOutcome.LOW_ENOUGH,
+    }
+    low = whole["outcome"].values == DescentOutcome.LOW_ENOUGH
+    assert (whole["end_loss"].values[low] <= 0.5).all()
+
+
+def test_a_deep_linear_net_descends_in_fixed_steps(tmp_path):
+    spec = {
+        "task": "deep-linear",
+        "parameters": {"widths": [2, 2, 2]},
+        "starts": {"num": 6, "scale": 0.5},
+        "descent": {"method": "gd", "step": 0.1, "tolerance": 1e-6, "target": -1.0},
+        "splits": ["train"],
+        "compute": {"dtype": "float64", "workers": 0},
+        "store": str(tmp_path / "scan.zarr"),
+    }
+    found = opened(run(parse_spec(spec)).store)
+    assert (found["outcome"] == DescentOutcome.GLOBAL).all()
+    assert found["iterations"].min() > 20
+    told = found["outcome"].attrs
+    assert (told["method"], told["step"], told["target"]) == ("gd", 0.1, -1.0)
+    assert "half its step" in told["begins_again_if"]
+    assert statistics(found, {})["ends_low_enough"].item() == 0
+    assert verify(tmp_path / "scan.zarr").ok
+
+
 @pytest.mark.parametrize("changes", [{"num": 41}, {"descent": {"tolerance": 1e-7}}, {"seed": 1}])
 def test_another_scan_does_not_continue_it(tmp_path, changes):
     store_of(tmp_path, make_spec())
@@ -345,11 +382,11 @@ def test_the_ends_of_a_module_are_its_parameters_by_name(odd, tmp_path):
     assert verify(store).ok
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_workers_change_no_bit(undisturbed, tmp_path, ray_here, workers):
+@pytest.mark.parametrize(("workers", "descent"), [(1, DESCENT), (2, FIXED)])
+def test_workers_change_no_bit(tmp_path, ray_here, workers, descent):
     compute = {"dtype": "float64", "workers": workers, "engine": ENGINE}
-    found = opened(store_of(tmp_path, make_spec(compute=compute)))
-    assert_same_bits(found, undisturbed)
+    found = opened(store_of(tmp_path / "shared", make_spec(descent=descent, compute=compute)))
+    assert_same_bits(found, opened(store_of(tmp_path / "alone", make_spec(descent=descent))))
 
 
 def test_a_worker_that_is_killed_changes_no_bit(undisturbed, tmp_path, ray_here):

@@ -21,6 +21,7 @@ GLOBAL, SPURIOUS, SADDLE = (
     DescentOutcome.SADDLE,
 )
 FAILED, MINIMUM = DescentOutcome.NOT_CONVERGED, DescentOutcome.MINIMUM
+LOW = DescentOutcome.LOW_ENOUGH
 
 
 def made(outcome, end, loss=None, iterations=None):
@@ -45,7 +46,7 @@ def test_statistics_count_what_the_descents_found():
     loss = [4.0, 5.0, 6.0, 7.0, 8.0, np.nan]
     found = statistics(made(outcome, end, loss), {"global_minimum": 1.0})
     one = {name: found[name].values.item() for name in found}
-    assert set(one) == set(ENDS)
+    assert set(one) == set(ENDS) - {"ends_low_enough"}
     assert (one["starts_finite"], one["starts_loss_min"], one["starts_loss_max"]) == (5, 4, 8)
     assert one["starts_loss_median"] == 6
     assert (one["ends_global"], one["ends_spurious"], one["ends_minimum"]) == (2, 1, 3)
@@ -58,6 +59,18 @@ def test_statistics_count_what_the_descents_found():
         assert found[name].dims == ENDS_DIMS[name]
         assert found[name].attrs["long_name"] == ENDS[name].long_name
     assert ("descents", "ends_losses", "train", "3") in [row[:4] for row in rows(found)]
+
+
+def test_ends_at_their_target_have_not_been_given_up():
+    scanned = made([LOW, LOW, GLOBAL, FAILED], [0.01, 0.02, 1.0, 9.0])
+    scanned["outcome"].attrs["target"] = 0.02
+    found = statistics(scanned, {"global_minimum": 0.0})
+    assert found["ends_low_enough"].item() == 2
+    assert found["ends_not_converged"].item() == 1
+    assert found["ends_global_fraction"].item() == 1 / 4
+    assert (found["ends_loss_min"].item(), found["ends_loss_max"].item()) == (0.01, 1.0)
+    # Where below its target a descent ends is chance.
+    assert found["ends_losses"].item() == 1
 
 
 def test_what_is_not_known_is_not_claimed():
@@ -181,7 +194,10 @@ def tree_of(dataset):
 )
 def test_every_figure_is_drawn_of_whatever_was_found(kind):
     outcome, end = {
-        "mixed": ([GLOBAL, SPURIOUS, SADDLE, FAILED, MINIMUM], [0.0, 1.0, 1e-5, 2.0, 1e-12]),
+        "mixed": (
+            [GLOBAL, SPURIOUS, SADDLE, FAILED, MINIMUM, LOW],
+            [0.0, 1.0, 1e-5, 2.0, 1e-12, 1e-3],
+        ),
         "all failed": ([FAILED] * 3, [np.nan] * 3),
         "one failed": ([FAILED], [2.0]),
         "overflown": ([FAILED] * 2, [-np.inf, np.inf]),
@@ -198,6 +214,7 @@ def test_every_figure_is_drawn_of_whatever_was_found(kind):
         assert isinstance(picture.figure, Figure)
         picture.figure.canvas.draw()
     points = drawn[0].figure.axes[0].collections
+    assert len(points) == len(set(outcome))
     shown = sum(len(each.get_offsets()) for each in points)
     assert shown == view.drawn
     assert bool(view.thinned_words) == (kind == "many")

@@ -42,6 +42,7 @@ def test_a_shard_of_descents_is_worth_its_overhead(num):
         {"starts": {"num": 700, "scale": 2}},
         {"starts": {"num": 700, "distribution": "uniform"}},
         {"descent": {"tolerance": 1e-9}},
+        {"descent": {"target": 0.0}},
         {"descent": None},
         {"seed": 1},
     ],
@@ -66,6 +67,14 @@ def test_what_changes_a_start_or_its_end_changes_the_fingerprint(change):
         ({"descent": {"method": "adam"}}, "descent.method: got 'adam'; expected one of gd, lbfgs"),
         ({"descent": {"tolerance": 0}}, "descent.tolerance: got 0; expected more than 0"),
         ({"descent": {"tol": 1}}, "descent.tol: unknown field"),
+        ({"descent": {"method": "gd", "step": 0}}, "descent.step: got 0; expected more than 0"),
+        (
+            {"descent": {"step": 0.1}},
+            "descent.step: got 0.1 with method lbfgs; expected a fixed step with gd alone; use "
+            "method: gd or leave step out",
+        ),
+        ({"descent": {"target": "low"}}, "descent.target: got 'low'; expected a number"),
+        ({"descent": {"target": float("-inf")}}, "descent.target: got -inf; expected a finite"),
         ({"metrics": ["loss", "end_loss"]}, "metrics.1: got 'end_loss'"),
         ({"starts": None, "axes": {"start": AXES["a"]}}, "axis name 'start' is reserved"),
     ],
@@ -95,7 +104,14 @@ def test_the_rules_name_the_numbers_they_go_by():
     assert "below -0.01 max" in str(told["saddle_if"])
     assert "1e-06" in str(told["global_if"])
     assert "below -1e-09 max" in str(descent_rules(Descent(tolerance=1e-12))["saddle_if"])
+    assert not {"step", "begins_again_if", "target", "low_enough_if"} & set(told)
+    fixed = descent_rules(Descent(method="gd", step=0.1, target=1e-3))
+    assert (fixed["step"], fixed["target"]) == (0.1, 1e-3)
+    assert "above 10000" in str(fixed["begins_again_if"])
+    assert "at most the target" in str(fixed["low_enough_if"])
+    assert str(fixed["not_converged_if"]).endswith("and the loss is above the target")
     flags = METRICS["outcome"].flags
+    assert flags[DescentOutcome.LOW_ENOUGH] == "low_enough"
     assert flags[DescentOutcome.NOT_CONVERGED] == "not_converged"
 
 

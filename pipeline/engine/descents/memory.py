@@ -14,7 +14,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from pipeline.engine.contract import activation_numbers, item_bytes
 from pipeline.engine.descents.quasi_newton import MEMORY
-from pipeline.engine.descents.spectra import BLOCK_BYTES, COPIES, MOST_DENSE
+from pipeline.engine.descents.spectra import BLOCK_BYTES, CLOSED_COPIES, COPIES, MOST_DENSE
 from schemas.starts import Descent
 from tasks.landscape import Landscape
 from tasks.objective import ClosedForm, EmpiricalRisk, differences
@@ -28,13 +28,15 @@ _VECTORS, _MATRICES = 24, 8
 _JACOBIANS = 3
 # What the forward pass keeps, its gradients, and the graph of both for second derivatives.
 _GRAPH_COPIES = 8
+# Derivatives in closed form work on arrays such as the loss does, and keep none.
+_WORK_COPIES = 2
 
 
 def descent_bytes(landscape: Landscape, splits: Sequence[str], descent: Descent) -> int:
     """Bytes of one descent under way, in float64."""
     n = _numbers(landscape)
-    graph = max(_graph_numbers(landscape, split) for split in splits)
-    numbers = n * (_VECTORS + 2 * MEMORY) + _GRAPH_COPIES * graph
+    work = max(_work_numbers(landscape, split, descent) for split in splits)
+    numbers = n * (_VECTORS + 2 * MEMORY) + work
     if descent.method in ("lm", "newton"):
         terms = [n if descent.method == "newton" else _terms(landscape, s) for s in splits]
         numbers += _MATRICES * n**2 + _JACOBIANS * max(terms) * n
@@ -56,7 +58,9 @@ def spectrum_bytes(landscape: Landscape, block: int) -> int:
     n = _numbers(landscape)
     if n > MOST_DENSE:
         return _DOUBLE * BASIS * n
-    one = COPIES * _DOUBLE * n**2
+    objective = landscape.objective
+    closed = isinstance(objective, ClosedForm) and objective.hessians
+    one = (CLOSED_COPIES if closed else COPIES) * _DOUBLE * n**2
     return max(one, min(BLOCK_BYTES, block * one))
 
 
@@ -64,6 +68,18 @@ def most_together(per_descent: int, room: int) -> int:
     """How many descents go on together within so many bytes: a power of 2, or 1."""
     fitting = max(1, min(MOST_TOGETHER, room // max(per_descent, 1)))
     return 1 << (fitting.bit_length() - 1)
+
+
+def _work_numbers(landscape: Landscape, split: str, descent: Descent) -> int:
+    """Numbers that a point's loss and its derivatives need beside vectors and matrices."""
+    graph, objective = _graph_numbers(landscape, split), landscape.objective
+    given = isinstance(objective, ClosedForm) and (
+        split in objective.slopes and split in objective.hessians
+    )
+    # Residuals have no derivatives in closed form, and nor have products with large Hessians.
+    if given and descent.method != "lm" and _numbers(landscape) <= MOST_DENSE:
+        return _WORK_COPIES * graph
+    return _GRAPH_COPIES * graph
 
 
 def _graph_numbers(landscape: Landscape, split: str) -> int:

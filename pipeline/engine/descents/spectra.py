@@ -18,21 +18,23 @@ MOST_DENSE = 512
 """Up to this many variables the Hessian is formed."""
 BLOCK_BYTES = 64 * 2**20
 """Of the Hessians that are held at a time."""
-COPIES = 4
+COPIES, CLOSED_COPIES = 4, 8
+"""Arrays of the Hessians' size while they are formed: by differentiation, in closed form."""
 
 
 def end_eigenvalues(function: Function, theta: Tensor) -> Tensor:
     """The least and the greatest eigenvalue (P, 2) of Hessians at points (P, n), float64.
 
     Of the free variables. NaN where the Hessian is not finite. Above `MOST_DENSE` variables, by
-    Lanczos from products with vectors.
+    Lanczos from products with vectors, and those by differentiation of the value.
 
     Raises:
         WorkError: Lanczos does not converge.
     """
     if function.n > MOST_DENSE:
         return torch.stack([_by_products(function, point) for point in theta])
-    size = max(1, BLOCK_BYTES // (COPIES * 8 * function.n**2))
+    copies = COPIES if function.hessians is None else CLOSED_COPIES
+    size = max(1, BLOCK_BYTES // (copies * 8 * function.n**2))
     return torch.cat([_dense(function, aligned(part)) for part in torch.split(theta, size)])
 
 
