@@ -2,13 +2,23 @@
 
 import sys
 
-from benchmarks import descents, engine, memory, minima, orchestration, startup, workers
+from benchmarks import (
+    descents,
+    engine,
+    memory,
+    minima,
+    orchestration,
+    startup,
+    students,
+    workers,
+)
 
 BENCHMARKS = {
     "startup": startup.main,
     "orchestration": orchestration.main,
     "engine": engine.main,
     "descents": descents.main,
+    "students": students.main,
     "workers": workers.main,
     "memory": memory.main,
     "minima": minima.main,

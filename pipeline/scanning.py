@@ -85,7 +85,7 @@ def scan(
             module is initialised anew for each.
         descent: how to descend over all parameters from every point, on each split: `lbfgs`, `gd`,
             `lm` (of a sum of squares) or `newton` (to a critical point of any kind), or a mapping
-            with `method`, `tolerance`, `max_iterations` and `keep_parameters`.
+            with `method`, `step`, `tolerance`, `target`, `max_iterations` and `keep_parameters`.
         metrics: what to measure; `schemas.layout.METRICS` says what there is.
         origin: parameters at the origin of the section; by default the module's own.
         output: the output that counts, where the model gives several: its name or number.
