@@ -185,6 +185,7 @@ def test_each_descent_keeps_its_own_scale_when_others_have_ended(method):
     theta = ends.theta.requires_grad_()
     (slopes,) = torch.autograd.grad(rosenbrock(3).value(theta).sum(), theta)
     torch.testing.assert_close(ends.gradient_norm, (slopes * scale).norm(dim=1))
+    torch.testing.assert_close(ends.loss, rosenbrock(3).value(ends.theta))
 
 
 @pytest.mark.parametrize("method", ["gd", "lbfgs"])
