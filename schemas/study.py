@@ -144,7 +144,8 @@ class Claim:
     A `control` breaks the hypothesis on purpose: there the check is expected to refute, and the
     hypothesis to be found broken. A statistic of None or NaN, for lack of data, is inconclusive,
     and so is a claim whose hypothesis is not met, whatever was measured. `figure` names a figure or
-    a table of the study, or the scan whose own figure is shown.
+    a table of the study, or the scan whose own figure is shown: its first one, or, as
+    `scan:picture`, that of its report with this name.
     """
 
     name: str
@@ -261,7 +262,9 @@ class Study:
                 )
         shown = [*self.figures, *self.tables, *self.scans]
         for claim in self.claims:
-            if claim.figure is not None and claim.figure not in shown:
+            if claim.figure is None or claim.figure.partition(":")[0] in self.scans:
+                continue
+            if claim.figure not in shown:
                 raise ValueError(
                     f"study {self.name}, claim {claim.name}: no figure, table or scan "
                     f"{claim.figure!r}; expected one of {listing(shown)}"

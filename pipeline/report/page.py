@@ -66,6 +66,10 @@ class Report:
         """The first picture that shows the scan itself, not only its target; None of a point."""
         return next((shown for shown in self.pictures if shown.name != TARGET_ALONE), None)
 
+    def picture(self, name: str) -> Shown | None:
+        """The picture of that name, None if there is none."""
+        return next((shown for shown in self.pictures if shown.name == name), None)
+
 
 @dataclass(frozen=True)
 class Explorer:

@@ -102,11 +102,12 @@ def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[
     for name in [claim.figure for claim in study.claims]:
         if name is None or name in own or name in study.tables:
             continue
-        leading = scans[name].report.leading
-        if leading is not None:
-            shown[name] = leading
+        scan, _, picture = name.partition(":")
+        found = scans[scan].report.picture(picture) if picture else scans[scan].report.leading
+        if found is not None:
+            shown[name] = found
     return {
-        name: _Numbered(number, picture, None if name in own else name)
+        name: _Numbered(number, picture, None if name in own else name.partition(":")[0])
         for number, (name, picture) in enumerate(shown.items(), start=1)
     }
 

@@ -169,7 +169,7 @@ def reached_in_plane(scan: str) -> Claim:
         statistic=passes.share_at_spurious(scan),
         threshold=LEAST_SHARE,
         sense="at least",
-        figure=scan,
+        figure=f"{scan}:descents",
         hypothesis=passes.begins_at_minimum(scan),
     )
 

@@ -142,6 +142,20 @@ def test_figures_are_the_studys_own_and_those_of_the_scans_that_claims_name(page
     }
 
 
+def test_a_claim_may_name_another_picture_of_a_scan(scans, tmp_path):
+    last = scans["flat"].report.pictures[-1]
+    assert last != scans["flat"].report.leading
+    one = claim("fidelity", 0.01, met=True, figure=f"flat:{last.name}")
+    verdict = one.judge({})
+    page = write_study_report(
+        Study("One", "?", SCANS, (one,)), [verdict], scans, tmp_path, command=COMMAND
+    )
+    found = page.read_text(encoding="utf-8")
+    titles = re.findall(r'<figure id="figure-(\d)">\s*<h3>(.*?)</h3>', found)
+    assert titles == [("1", f"flat: {last.title}")]
+    assert re.search(r'href="#figure-(\d)"', row(found, "fidelity"))[1] == "1"
+
+
 def test_scans_are_linked_counted_and_placed(page, html, scans):
     table = html[html.index('<section id="scans">') : html.index('<section id="again">')]
     links = re.findall(r'href="([^"]*)"', table)

@@ -131,13 +131,15 @@ def study(*claims, **tables):
 
 def test_a_study_names_each_claim_once_and_figures_and_tables_that_there_are():
     study(claim(), claim(name="b", figure="scan"), claim(name="c", figure="drawn"))
-    study(claim(figure="listed"), listed=table())
+    study(claim(figure="listed"), claim(name="b", figure="scan:surface"), listed=table())
     with pytest.raises(ValueError, match=r"wells: claim names several claims; name each once"):
         study(claim(), claim())
     with pytest.raises(
         ValueError, match=r"claim b: no figure, table or scan 'scam'; .* drawn, listed, scan"
     ):
         study(claim(name="b", figure="scam"), listed=table())
+    with pytest.raises(ValueError, match=r"claim b: no figure, table or scan 'drawn:surface'"):
+        study(claim(name="b", figure="drawn:surface"))
 
 
 @pytest.mark.parametrize("name", ["drawn", "scan"])
