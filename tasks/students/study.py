@@ -8,9 +8,10 @@ from __future__ import annotations
 from schemas.scan import parse_spec
 from schemas.study import Claim, Study
 from tasks.students import claims
+from tasks.students.figures import figures
 from tasks.students.published import PUBLISHED
 from tasks.students.scans import Sizes, all_scans, cell_name
-from tasks.students.tables import figures, tables
+from tasks.students.tables import tables
 
 _TOO_FEW = (5, 5)
 """A cell without spurious minima, which is not in the published table."""
