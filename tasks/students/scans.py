@@ -15,6 +15,7 @@ from tasks.students.published import BAD, STEP, STOP
 _SERIAL = {"workers": 0, "dtype": "float64"}
 _GRADIENT = STOP / (2 * math.pi)
 """‖∇F‖ at most this implies max_i ‖2π ∇_{w_i} F‖ ≤ 1e-9."""
+_SEEDS_APART = 1000
 _AROUND = -2.5
 """Where the angles begin: no critical point of the torus is near the edge."""
 
@@ -80,7 +81,8 @@ def _cell(k: int, n: int, sizes: Sizes) -> dict[str, Any]:
 
     There, near global minima two students share a teacher, the Hessian is singular, and the
     gradient falls like a power of time, never to 1e-9. But a step of 0.1 never makes the loss
-    greater, so that a run whose loss is below 1e-3 cannot end as a bad one.
+    greater, so that a run whose loss is below 1e-3 cannot end as a bad one. Cells have seeds of
+    their own, as starts of one seed would begin with the same random numbers in all of them.
     """
     descent: dict[str, Any] = {
         "method": "gd",
@@ -93,6 +95,7 @@ def _cell(k: int, n: int, sizes: Sizes) -> dict[str, Any]:
         descent["target"] = BAD
     return _scan(
         {"teachers": k, "students": n},
+        seed=_SEEDS_APART * k + n,
         starts={"num": sizes.runs},
         descent=descent,
         chunks={"start": sizes.together},
