@@ -12,9 +12,12 @@ from pipeline.studies import run_study
 from schemas.study import Outcome
 from tasks import STUDIES
 from tasks.registry import StudyEntry
+from tasks.students.cell_measures import p_value
+from tasks.students.published import PUBLISHED, RUNS
 
 ROOT = Path(__file__).parents[2]
 GUIDE = (ROOT / "docs" / "studies.md").read_text()
+README = (ROOT / "README.md").read_text()
 pytestmark = pytest.mark.usefixtures("coarse")
 
 
@@ -64,3 +67,24 @@ def test_commands_paths_and_verdicts_are_those_there_are():
     assert block("StudyEntry(")["entry"] == StudyEntry(
         "fermat", "Minima inside an interval are stationary.", "tasks.fermat.study:fermat"
     )
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_every_study_has_its_section_and_its_line_in_the_readme(name):
+    assert f"\n### {name}\n" in GUIDE
+    assert f"| `cartograd study {name}` |" in README
+
+
+def test_the_guide_says_which_counts_pass():
+    told = re.search(r"the published (\d+), any count\s+from (\d+) to (\d+)\s+passes", GUIDE)
+    bad, low, high = (int(number) for number in told.groups())
+    assert bad == PUBLISHED[8, 8].bad
+    threshold = 0.05 / len(PUBLISHED)
+    passing = [n for n in range(300) if p_value(n, RUNS, PUBLISHED[8, 8]) >= threshold]
+    assert (passing[0], passing[-1]) == (low, high)
+
+
+def test_the_guide_names_every_table_of_the_students():
+    study = STUDIES["teacher-student"].build(True)
+    missing = [name for name in study.tables if not re.search(f"tables?\\s+`{name}`", GUIDE)]
+    assert missing == []
