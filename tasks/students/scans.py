@@ -19,8 +19,11 @@ _SEEDS_APART = 1000
 _AROUND = -2.5
 """Where the angles begin: no critical point of the torus is near the edge."""
 
-_TURNED = [[-0.5, math.sqrt(0.75)], [-0.5, -math.sqrt(0.75)]]
-"""(1, 0) turned by 120° either way."""
+_WIDE = (0, 120)
+"""Angles of teachers, in degrees."""
+_THREE = (0, 122, 241)
+"""Not a third of a turn apart, where the minima would be each other's images, thus none spurious.
+"""
 
 
 @dataclass(frozen=True)
@@ -105,8 +108,8 @@ def _cell(k: int, n: int, sizes: Sizes) -> dict[str, Any]:
 
 def _on_torus(sizes: Sizes) -> dict[str, dict[str, Any]]:
     two = {"teachers": 2, "students": 2, "section": "angles"}
-    wide = {**two, "teacher": [[1, 0], _TURNED[0]]}
-    three = {**two, "teachers": 3, "dimensions": 2, "teacher": [[1, 0], *_TURNED]}
+    wide = {**two, "teacher": _turned(_WIDE)}
+    three = {**two, "teachers": 3, "dimensions": 2, "teacher": _turned(_THREE)}
     axis = {"start": _AROUND, "stop": _AROUND + 2 * math.pi}
 
     def square(num: int) -> dict[str, Any]:
@@ -125,6 +128,11 @@ def _on_torus(sizes: Sizes) -> dict[str, dict[str, Any]]:
         "torus-wide": _scan(wide, axes=square(sizes.side), descent=newton),
         "torus-samples": _scan({**two, "samples": 1000}, **samples, replicates=sizes.replicates),
     }
+
+
+def _turned(degrees: tuple[int, ...]) -> list[list[float]]:
+    """Unit vectors at these angles."""
+    return [[math.cos(math.radians(each)), math.sin(math.radians(each))] for each in degrees]
 
 
 def _single(runs: int) -> dict[str, dict[str, Any]]:

@@ -111,6 +111,8 @@ def misvalued_critical(scan: str) -> Statistic:
 
     def statistic(scans: Trees) -> float:
         found, worst = critical_points(scans[scan]), 0.0
+        if not found:
+            return math.inf
         for known in _both_orders():
             near = _nearest(known, found)
             if _apart(np.array(known.angles), np.array(near.angles)) > _NEAR:
@@ -148,14 +150,27 @@ def characteristic(scan: str) -> Statistic:
     return statistic
 
 
-def greatest_minimum(scan: str) -> Statistic:
-    """The greatest refined loss among the minima of a grid on the torus; None if it has none."""
+def nondegenerate(scan: str) -> Hypothesis:
+    """The torus has critical points, and the Hessian has no eigenvalue near 0 at any of them."""
+
+    def met(scans: Trees) -> bool:
+        found = critical_points(scans[scan])
+        away = [abs(value) for point in found for value in point.eigenvalues]
+        return bool(away) and min(away) > _FLAT
+
+    return Hypothesis("no critical point found is degenerate", met)
+
+
+def greatest_excess(scan: str) -> Statistic:
+    """How far the highest minimum is above the least loss found on the torus; None without one."""
 
     def statistic(scans: Trees) -> float | None:
         rows = minima_found(scans[scan], POPULATION)
         if rows is None or "refined_loss" not in rows or not rows["refined_loss"].size:
             return None
-        return float(np.asarray(rows["refined_loss"], dtype=np.float64).max())
+        refined = np.asarray(rows["refined_loss"], dtype=np.float64)
+        on_grid = float(scans[scan]["loss"].sel({SPLIT: POPULATION}).min())
+        return float(refined.max()) - min(float(refined.min()), on_grid)
 
     return statistic
 
@@ -213,16 +228,15 @@ def standard_errors(scan: str, split: str) -> Statistic:
 
 
 def not_at_teacher(scan: str) -> Statistic:
-    """The share of the descents with one teacher that have not converged to it, to 1e-6."""
+    """The share of the descents with one teacher that have brought no student to it, to 1e-6."""
 
     def statistic(scans: Trees) -> float:
         data = scans[scan].to_dataset().sel({SPLIT: POPULATION})
         teacher = np.asarray(facts_of(scans[scan])[0]["teacher"]).reshape(-1)
         ends = np.asarray(data[END_PARAMETERS].transpose(START, NUMBER), dtype=np.float64)
-        if ends.shape[1] != len(teacher):
-            return 1.0
-        away = np.linalg.norm(ends - teacher, axis=1) / np.linalg.norm(teacher)
-        return float(np.mean(~(away <= _SAME_PLACE)))
+        students = ends.reshape(len(ends), -1, len(teacher))
+        away = np.linalg.norm(students - teacher, axis=2) / np.linalg.norm(teacher)
+        return float(np.mean(~(away <= _SAME_PLACE).any(axis=1)))
 
     return statistic
 
