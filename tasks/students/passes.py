@@ -29,6 +29,8 @@ _NEGATIVE = 1e-7
 _SAME = 1e-9
 """Losses of one critical point differ by less."""
 _AT_MINIMUM = 1e-8
+_LEVEL = 1e-4
+"""What only passes the minimum's loss on its way down is steeper."""
 _OFF = 1e-3
 """How far from a saddle the ways down begin."""
 _STEP = 0.25
@@ -80,20 +82,25 @@ def lowest_pass(tree: xr.DataTree) -> Pass | None:
         eigenvalues, vectors = torch.linalg.eigh(loss.hessians(point[None])[0])
         if int((eigenvalues < -_NEGATIVE).sum()) != 1:
             continue
-        sides = torch.stack([point + _OFF * vectors[:, 0], point - _OFF * vectors[:, 0]])
-        low, high = sorted(_downhill(loss, sides, least))
+        low, high = sorted(_downhill(loss, point, vectors[:, 0], least))
         if low < BAD and abs(high - least) <= _AT_MINIMUM:
             away = float((point - spurious[0]).norm())
             return Pass(least, value, float(eigenvalues[0]), away)
     return None
 
 
-def _downhill(loss: PopulationLoss, points: Tensor, least: float) -> list[float]:
-    """Losses at which gradient descent from points (P, m) ends, as far as they can be told."""
-    values = torch.full((len(points),), math.inf)
+def _downhill(
+    loss: PopulationLoss, saddle: Tensor, way: Tensor, least: float = -math.inf
+) -> list[float]:
+    """Losses at which gradient descent from either side of a saddle (m,) ends, as far as is told:
+    below `BAD`, or at a minimum of the loss `least`.
+    """
+    points = torch.stack([saddle + _OFF * way, saddle - _OFF * way])
+    values = torch.full((2,), math.inf)
     for _ in range(_MOST_STEPS):
         values, slopes = loss.slopes(points)
-        if bool(((values < BAD) | ((values - least).abs() <= _AT_MINIMUM)).all()):
+        there = ((values - least).abs() <= _AT_MINIMUM) & (slopes.norm(dim=1) <= _LEVEL)
+        if bool(((values < BAD) | there).all()):
             break
         points = points - _STEP * slopes
     return values.tolist()
@@ -102,15 +109,16 @@ def _downhill(loss: PopulationLoss, points: Tensor, least: float) -> list[float]
 def relative_barrier(scan: str) -> Statistic:
     """The barrier of the lowest pass, relative to the loss at the section's origin.
 
-    It is 0 if the origin is a saddle itself.
+    It is 0 if the origin is a saddle itself, from which a way down leads to a global minimum.
     """
 
     def statistic(scans: Trees) -> float | None:
         facts = facts_of(scans[scan])[0]
         loss = PopulationLoss(torch.tensor(facts["teacher"], dtype=torch.float64))
         origin = torch.from_numpy(family_point(facts["teachers"]).weights).reshape(1, -1)
-        if float(torch.linalg.eigvalsh(loss.hessians(origin)[0])[0]) < 0:
-            return 0.0
+        eigenvalues, vectors = torch.linalg.eigh(loss.hessians(origin)[0])
+        if float(eigenvalues[0]) < 0:
+            return 0.0 if min(_downhill(loss, origin[0], vectors[:, 0])) < BAD else None
         found = lowest_pass(scans[scan])
         return None if found is None else found.barrier / found.minimum
 
