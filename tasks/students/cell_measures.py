@@ -169,17 +169,22 @@ def means_apart(cells: Mapping[tuple[int, int], str], what: str) -> Statistic:
 def reference_missed(scan: str, k: int) -> Statistic:
     """How far the nearest bad minimum is from that of five numbers, in its loss and in its weights.
 
-    Weights are compared in order, for they may be permuted. Infinite if there is no bad minimum.
+    Weights are compared in order, for they may be permuted, and where there are as many of them;
+    with more students a minimum may still have the loss of that one. Infinite if there is no bad
+    minimum.
     """
 
     def statistic(scans: Trees) -> float:
         known, cell = spurious_minimum(k), cell_of(scans[scan])
         numbers, away = np.sort(known.weights, axis=None), [math.inf]
         for family in families_of(scans[scan]):
-            weights, converged = refine(family.weights, cell.teacher)
-            if converged and weights.shape == known.weights.shape:
-                beside = np.abs(np.sort(weights, axis=None) - numbers).max()
-                away.append(float(max(beside, abs(family.loss - known.loss))))
+            beside = abs(family.loss - known.loss)
+            if family.weights.shape == known.weights.shape:
+                weights, converged = refine(family.weights, cell.teacher)
+                if not converged:
+                    continue
+                beside = max(beside, float(np.abs(np.sort(weights, axis=None) - numbers).max()))
+            away.append(beside)
         return min(away)
 
     return statistic

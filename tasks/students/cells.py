@@ -29,6 +29,8 @@ _Found = TypeVar("_Found")
 
 SAME = 1e-6
 """Weights of one family, after permutations, differ by at most this."""
+_NEAR = 0.1
+"""Of an end is what Newton's method reaches within this, in the Frobenius norm."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,9 @@ def remembered(function: Callable[[xr.DataTree], _Found]) -> Callable[[xr.DataTr
 
     def looked_up(tree: xr.DataTree) -> _Found:
         place = id(tree)
-        if place not in known or known[place][0]() is not tree:
-            known[place] = (weakref.ref(tree), function(tree))
+        if place not in known:
+            found = function(tree)
+            known[place] = (weakref.ref(tree, lambda _: known.pop(place, None)), found)
         return known[place][1]
 
     return looked_up
@@ -93,7 +96,8 @@ def cell_of(tree: xr.DataTree) -> Cell:
 def certificates(tree: xr.DataTree) -> list[Certificate]:
     """Of each bad run, at its end or, if no minimum is proved there, where Newton's method leads.
 
-    Runs that are given up come closer only as a power of time, or are not at a minimum.
+    Runs that are given up come closer only as a power of time, or are not at a minimum: Newton's
+    method may lead far away from these, to what says nothing of them.
     """
     cell = cell_of(tree)
     return [_certified(weights, cell.teacher) for weights in cell.weights[cell.bad]]
@@ -104,7 +108,8 @@ def _certified(weights: Floats, teacher: Floats) -> Certificate:
     if found.radius is not None:
         return found
     refined, converged = refine(weights, teacher)
-    return certify(refined, teacher) if converged else found
+    near = converged and float(np.linalg.norm(refined - weights)) <= _NEAR
+    return certify(refined, teacher) if near else found
 
 
 @remembered

@@ -82,9 +82,9 @@ def _percentage(scans: Trees, at: tuple[int, int], scan: str) -> list[Cell]:
         *beside,
         sum(proved(one) for one in certificates(scans[scan])),
         int(cell.given_up.sum()),
-        means["least_eigenvalue"][0],
+        means["least_eigenvalue"][0] if bad else None,
         None if known is None else known.least_eigenvalue,
-        means["loss"][0],
+        means["loss"][0] if bad else None,
         None if known is None else known.loss,
     ]
 
