@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.stats import fisher_exact
+from scipy.stats import combine_pvalues, fisher_exact
 
 from schemas.study import Hypothesis, Statistic
 from tasks.facts import facts_of
@@ -42,11 +42,12 @@ def agreement(scan: str, published: Published) -> Statistic:
     return statistic
 
 
-def cells_within(cells: Mapping[tuple[int, int], str]) -> Statistic:
-    """In how many cells our share of bad runs is in the 95 % interval of the published one."""
+def joint_agreement(cells: Mapping[tuple[int, int], str]) -> Statistic:
+    """The p-value of several independent cells together (Fisher 1925, his method to combine)."""
 
     def statistic(scans: Trees) -> float:
-        return float(sum(is_within(scans, scan, PUBLISHED[at]) for at, scan in cells.items()))
+        found = [agreement(scan, PUBLISHED[at])(scans) for at, scan in cells.items()]
+        return float(combine_pvalues(np.array(found), method="fisher").pvalue)
 
     return statistic
 

@@ -6,12 +6,10 @@ hypothesis is broken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from schemas.study import Claim
 from tasks.students import cell_measures, passes, torus
-from tasks.students.published import PUBLISHED
 from tasks.students.scans import cell_name
 
 SAFRAN = "Safran & Shamir 2018, arXiv:1712.08968"
@@ -22,81 +20,11 @@ TIAN = "Tian 2017, arXiv:1703.00560"
 CELLS, MEANS, FAMILIES, LINES = "cells", "means", "families", "lines"
 """Tables and figures of the study."""
 
-SIGNIFICANCE = 0.05
 EXACT = 1e-8
 RISES = 1e-4
-MEANS_APART = 3.5
 STANDARD_ERRORS = 3.0
-MOST_OUTSIDE = 1
 LAST_DIGIT = 0.51
 LEAST_SHARE = 0.01
-
-
-def agrees(k: int, n: int, cells: int) -> Claim:
-    """A cell's percentage is the published one."""
-    scan = cell_name(k, n)
-    return Claim(
-        name=f"{scan}-agrees",
-        statement=f"{k} teachers, {n} students: the share of bad runs is the published one: "
-        f"p-value of the two counts, to be at least {SIGNIFICANCE:g}/{cells} as one of {cells} "
-        "cells",
-        source=SAFRAN,
-        statistic=cell_measures.agreement(scan, PUBLISHED[k, n]),
-        threshold=SIGNIFICANCE / cells,
-        sense="at least",
-        figure=CELLS,
-        hypothesis=cell_measures.as_published(scan, k, n),
-    )
-
-
-def other_cell(k: int, n: int, cells: int) -> Claim:
-    """The control: a cell beside what is published of as many students as teachers."""
-    known, scan = agrees(k, k, cells), cell_name(k, n)
-    return replace(
-        known,
-        statement=known.statement.replace(f"{k} students", f"{n} students")
-        + f"; published of {k} students",
-        statistic=cell_measures.agreement(scan, PUBLISHED[k, k]),
-        hypothesis=cell_measures.as_published(scan, k, k),
-    ).as_control(f"{scan}-agrees-with-{cell_name(k, k)}")
-
-
-def column_agrees(column: Mapping[tuple[int, int], str]) -> Claim:
-    """Nearly all cells lie within the published intervals."""
-    first, last = min(column)[0], max(column)[0]
-    return Claim(
-        name="column-within-intervals",
-        statement=f"k = n = {first} … {last}: cells whose share of bad runs is in the 95 % "
-        f"interval of the published one, of {len(column)}",
-        source=SAFRAN,
-        statistic=cell_measures.cells_within(column),
-        threshold=len(column) - MOST_OUTSIDE,
-        sense="at least",
-        figure=CELLS,
-        hypothesis=cell_measures.all_as_published(column),
-    )
-
-
-def wrong_column(column: Mapping[tuple[int, int], str]) -> Claim:
-    """The control: cells with one student more beside those of as many students as teachers."""
-    return column_agrees(column).as_control(
-        "column-within-intervals-one-more", "with one student more than teachers"
-    )
-
-
-def means_agree(column: Mapping[tuple[int, int], str], what: str, words: str) -> Claim:
-    """Means over the bad runs are the published ones."""
-    return Claim(
-        name=f"mean-{what.replace('_', '-')}-agrees",
-        statement=f"the mean over the bad runs of {words} is the published one: greatest "
-        "difference in standard errors",
-        source=SAFRAN,
-        statistic=cell_measures.means_apart(column, what),
-        threshold=MEANS_APART,
-        sense="at most",
-        figure=MEANS,
-        hypothesis=cell_measures.all_as_published(column),
-    )
 
 
 def ends_are_minima(name: str, words: str, *scans: str) -> Claim:

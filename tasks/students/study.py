@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from schemas.scan import parse_spec
 from schemas.study import Claim, Study
-from tasks.students import claims
+from tasks.students import cell_claims, claims
 from tasks.students.figures import figures
 from tasks.students.published import PUBLISHED
 from tasks.students.scans import Sizes, all_scans, cell_name
@@ -18,6 +18,8 @@ _TOO_FEW = (5, 5)
 _FULL = Sizes(
     cells=(_TOO_FEW, *PUBLISHED),
     runs=1000,
+    # The published 73 % is between neither its neighbours' 58.5 % and 73.6 % nor what is found.
+    more_runs={(13, 13): 5000},
     together=500,
     iterations=200_000,
     betweens=(5, 6, 7, 10, 14, 20),
@@ -29,6 +31,7 @@ _FULL = Sizes(
 _QUICK = Sizes(
     cells=(_TOO_FEW, (6, 6), (7, 7), (8, 8), (8, 9)),
     runs=200,
+    more_runs={},
     together=200,
     iterations=50_000,
     betweens=(5, 7),
@@ -37,7 +40,7 @@ _QUICK = Sizes(
     replicates=8,
     workers=0,
 )
-_COLUMN = range(6, 15)
+_COLUMN = (*range(6, 13), 14)
 """K of the cells that are judged together, as many students as teachers."""
 _CONTROL = (8, 9)
 
@@ -71,8 +74,8 @@ def _claims(sizes: Sizes, quick: bool) -> list[Claim]:
         *claims.closed_form(),
         *claims.one_student(),
         *claims.on_torus(),
-        *(claims.agrees(k, n, len(judged)) for k, n in judged),
-        claims.other_cell(*_CONTROL, len(judged)),
+        *(_cell_claim(at, sizes) for at in judged),
+        cell_claims.other_cell(*_CONTROL, len(judged)),
         claims.ends_are_minima("bad-ends-are-minima", "as many students as teachers", *equal),
         claims.ends_are_minima(
             "critical-points-are-minima", "Newton's method", "between-7"
@@ -89,14 +92,20 @@ def _claims(sizes: Sizes, quick: bool) -> list[Claim]:
     return found if quick else [*found, *_more_claims(more)]
 
 
+def _cell_claim(at: tuple[int, int], sizes: Sizes) -> Claim:
+    claim = cell_claims.agrees(*at, sum(cell in PUBLISHED for cell in sizes.cells))
+    return cell_claims.refuted_as_printed(claim) if at in sizes.more_runs else claim
+
+
 def _more_claims(more: list[str]) -> list[Claim]:
     column = {(k, k): cell_name(k, k) for k in _COLUMN}
-    beside = {(k, k): cell_name(k, k + 1) for k in _COLUMN if (k, k + 1) in PUBLISHED}
+    beside = {(k, k): cell_name(k, k + 1) for k in range(14, 20)}
     means = (("least_eigenvalue", "λ_min"), ("loss", "F"))
     return [
-        claims.column_agrees(column),
-        claims.wrong_column(beside),
-        *(claims.means_agree(column, *each) for each in means),
+        cell_claims.column_agrees(column),
+        cell_claims.wrong_column(beside),
+        *(cell_claims.means_agree(column, *each) for each in means),
+        *(cell_claims.other_means(beside, *each) for each in means),
         claims.ends_are_minima("bad-ends-are-minima-one-more", "one student more", *more),
         claims.known_minimum(6),
     ]
