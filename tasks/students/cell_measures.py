@@ -86,11 +86,19 @@ def all_as_published(cells: Mapping[tuple[int, int], str]) -> Hypothesis:
 def share_proved(*scans_of: str) -> Statistic:
     """The share of the bad ends near which a local minimum that is not global is proved.
 
-    None where there are no bad ends.
+    Of runs that were not given up; None where none of them has ended badly.
     """
 
     def statistic(scans: Trees) -> float | None:
-        found = [proved(one) for scan in scans_of for one in certificates(scans[scan])]
+        found = []
+        for scan in scans_of:
+            cell = cell_of(scans[scan])
+            ended = ~cell.given_up[cell.bad]
+            found += [
+                proved(one)
+                for one, counts in zip(certificates(scans[scan]), ended, strict=True)
+                if counts
+            ]
         return float(np.mean(found)) if found else None
 
     return statistic

@@ -31,8 +31,8 @@ def ends_are_minima(name: str, words: str, *scans: str) -> Claim:
     """Bad runs have ended at local minima."""
     return Claim(
         name=name,
-        statement=f"{words}: near every bad end a local minimum that is not global is proved in "
-        "ball arithmetic: share of them",
+        statement=f"{words}: near every bad end of a run that is not given up a local minimum that "
+        "is not global is proved in ball arithmetic: share of them",
         source=SAFRAN,
         statistic=cell_measures.share_proved(*scans),
         threshold=1.0,
