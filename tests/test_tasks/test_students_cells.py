@@ -11,8 +11,8 @@ import xarray as xr
 
 from schemas import Outcome
 from schemas.layout import DescentOutcome
+from tasks.students import cell_claims, cells, claims
 from tasks.students import cell_measures as measures
-from tasks.students import cells, claims
 from tasks.students.cells import certificates, families_of, proved, remembered
 from tasks.students.certificate import refine
 from tasks.students.minima import family_point
@@ -86,12 +86,12 @@ ONE, TWO, SADDLE = turned(8), turned(8, 6), turned(7, 5)
 
 
 def test_a_share_agrees_or_not():
-    claim = claims.agrees(7, 7, 26)
+    claim = cell_claims.agrees(7, 7, 26)
     for bad, outcome in ((55, HOLDS), (80, HOLDS), (31, HOLDS), (100, REFUTED), (20, REFUTED)):
         assert claim.judge({"k7": counted(bad, 1000)}).verdict is outcome
     # One of few cells is held to more than one of many.
-    assert claims.agrees(7, 7, 1).judge({"k7": counted(80, 1000)}).verdict is REFUTED
-    assert claims.agrees(8, 8, 26).judge({"k8": counted(55, 1000, 8, 8)}).verdict is REFUTED
+    assert cell_claims.agrees(7, 7, 1).judge({"k7": counted(80, 1000)}).verdict is REFUTED
+    assert cell_claims.agrees(8, 8, 26).judge({"k8": counted(55, 1000, 8, 8)}).verdict is REFUTED
     assert claim.judge({"k7": counted(55, 1000)}).value == 1.0
 
 
@@ -104,7 +104,7 @@ def test_what_counts_as_bad():
 
 
 def test_the_hypothesis_of_a_cell():
-    met = claims.agrees(7, 7, 26).hypothesis.met
+    met = cell_claims.agrees(7, 7, 26).hypothesis.met
     assert met({"k7": counted(3, 100, given_up=2)})
     for wrong in (
         counted(3, 100, given_up=3),
@@ -116,31 +116,49 @@ def test_the_hypothesis_of_a_cell():
         counted(3, 100, k=8, teacher=np.eye(7, 8)),
     ):
         assert not met({"k7": wrong})
-    wrong = claims.agrees(7, 7, 26).judge({"k7": counted(55, 1000, given_up=21)})
+    wrong = cell_claims.agrees(7, 7, 26).judge({"k7": counted(55, 1000, given_up=21)})
     assert wrong.verdict is INCONCLUSIVE
 
 
 def test_another_cell_is_a_control_that_can_fail():
-    control = claims.other_cell(8, 9, 26)
+    control = cell_claims.other_cell(8, 9, 26)
     few, many = (control.judge({"k8-n9": counted(bad, 1000, 9, 8)}) for bad in (1, 126))
     assert (few.verdict, few.hypothesis_met, few.as_expected) == (REFUTED, False, True)
     assert (many.verdict, many.as_expected) == (HOLDS, False)
 
 
-def test_the_column():
+def test_the_column_is_judged_by_all_its_cells():
     column = {(k, k): f"k{k}" for k in (6, 7, 8)}
-    claim = claims.column_agrees(column)
-    # The intervals are 0.06 … 0.87 %, 4.17 … 7.10 % and 10.61 … 14.82 %.
-    good = {"k6": counted(1, 300, 6, 6), "k7": counted(7, 100), "k8": counted(11, 100, 8, 8)}
-    assert claim.judge(good).value == 3
-    one_off = {**good, "k7": counted(4, 100)}
-    assert (claim.judge(one_off).value, claim.judge(one_off).verdict) == (2, HOLDS)
-    assert claim.judge({**one_off, "k6": counted(0, 100, 6, 6)}).verdict is REFUTED
-    assert claim.judge({**good, "k8": counted(15, 100, 8, 8)}).value == 2
-    assert claim.judge({**good, "k8": counted(11, 100, 8, 8, given_up=3)}).verdict is INCONCLUSIVE
-    more = {f"k{k}": counted(0, 100, k + 1, k) for k in (6, 7, 8)}
-    assert claims.wrong_column(column).judge(more).as_expected
-    assert not claims.wrong_column(column).judge(good).as_expected
+    claim = cell_claims.column_agrees(column)
+
+    def trees(*bad, more=0, **changed):
+        sizes = zip((6, 7, 8), bad, strict=True)
+        return {f"k{k}": counted(count, 1000, k + more, k, **changed) for k, count in sizes}
+
+    # Fisher 1925: −2 Σ log p is χ² of six degrees, whose tail is a polynomial times e^−x/2.
+    bad = (5, 45, 140)
+    counts = zip(column, bad, strict=True)
+    p = [measures.p_value(count, 1000, PUBLISHED[at]) for at, count in counts]
+    half = -math.fsum(math.log(each) for each in p)
+    expected = math.exp(-half) * (1 + half + half**2 / 2)
+    judged = claim.judge(trees(*bad))
+    assert (judged.value, judged.verdict) == (pytest.approx(expected, rel=1e-9), HOLDS)
+    # Cells of which each might be so, but not all of them.
+    doubtful = trees(10, 75, 159)
+    assert claim.judge(doubtful).verdict is REFUTED
+    for k in (6, 7, 8):
+        assert cell_claims.agrees(k, k, 26).judge(doubtful).verdict is HOLDS
+    assert claim.judge(trees(*bad, given_up=21)).verdict is INCONCLUSIVE
+    control = cell_claims.wrong_column(column)
+    assert control.judge({**trees(0, 1, 1, more=1)}).as_expected
+    assert not control.judge(trees(*bad)).as_expected
+    assert not control.judge({**trees(*bad, more=1)}).as_expected
+
+
+def test_the_share_within_a_published_interval():
+    # 4.17 … 7.10 %.
+    for bad, inside in ((41, False), (42, True), (70, True), (71, False)):
+        assert measures.is_within({"s": counted(bad, 1000)}, "s", PUBLISHED[7, 7]) is inside
 
 
 def test_every_bad_end_must_be_proved():
@@ -245,7 +263,7 @@ def test_means_are_compared_in_standard_errors():
         "k7": means_tree(20, 0.0151, 1e-3),
         "k8": means_tree(20, 0.0213, 1e-3, 8),
     }
-    claim = claims.means_agree(every, "least_eigenvalue", "λ_min")
+    claim = cell_claims.means_agree(every, "least_eigenvalue", "λ_min")
     assert claim.judge(trees).value == pytest.approx(expected)
     near = {**trees, "k7": means_tree(20, 0.0141, 1e-3)}
     assert claim.judge(near).verdict is HOLDS
