@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from schemas.layout import END_PARAMETERS, NUMBER, SPLIT, DescentOutcome
 from tasks.facts import facts_of
 from tasks.students.certificate import Certificate, certify, refine
-from tasks.students.families import Family, families
+from tasks.students.families import Family, alignment, families
 from tasks.students.published import BAD
 
 if TYPE_CHECKING:
@@ -94,13 +94,31 @@ def cell_of(tree: xr.DataTree) -> Cell:
 
 @remembered
 def certificates(tree: xr.DataTree) -> list[Certificate]:
-    """Of each bad run, at its end or, if no minimum is proved there, where Newton's method leads.
+    """Of each bad run: that of the first end of its family, moved to it by their permutation.
 
-    Runs that are given up come closer only as a power of time, or are not at a minimum: Newton's
-    method may lead far away from these, to what says nothing of them.
+    Permutations leave the loss as it is, so that what is proved within r of one end is proved
+    within r and their distance of the other. Where no minimum is proved at an end, it is tried
+    where Newton's method leads: runs that are given up come closer only as a power of time, or are
+    not at a minimum, and then it may lead far away, to what says nothing of them.
     """
     cell = cell_of(tree)
-    return [_certified(weights, cell.teacher) for weights in cell.weights[cell.bad]]
+    ends, found = cell.weights[cell.bad], {}
+    for family in families_of(tree):
+        first = ends[family.members[0]]
+        proof = _certified(first, cell.teacher)
+        for member in family.members:
+            found[member] = _moved(proof, first, ends[member])
+    return [found[number] for number in range(len(ends))]
+
+
+def _moved(proof: Certificate, weights: Floats, other: Floats) -> Certificate:
+    """The certificate of weights (n, d) for others of the same family."""
+    order = alignment(weights, other, SAME)
+    if proof.radius is None or order is None:
+        return proof
+    away = float(np.linalg.norm(weights[order[0]][:, order[1]] - other))
+    # More than what the norm and the sum lose by rounding.
+    return replace(proof, radius=(proof.radius + away) * (1 + 1e-9))
 
 
 def _certified(weights: Floats, teacher: Floats) -> Certificate:

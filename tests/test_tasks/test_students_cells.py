@@ -14,7 +14,7 @@ from schemas.layout import DescentOutcome
 from tasks.students import cell_claims, cells, claims
 from tasks.students import cell_measures as measures
 from tasks.students.cells import certificates, families_of, proved, remembered
-from tasks.students.certificate import refine
+from tasks.students.certificate import certify, refine
 from tasks.students.minima import family_point
 from tasks.students.population import PopulationLoss
 from tasks.students.published import PUBLISHED
@@ -187,6 +187,21 @@ def test_a_run_that_is_given_up_is_proved_where_a_minimum_is_near():
     np.testing.assert_allclose(refine(far, np.eye(8))[0], ONE, atol=1e-12)
     found = [proved(one) for one in certificates(cell_tree([ONE, near, far], given_up=2))]
     assert found == [True, True, False]
+
+
+def test_the_proof_of_a_family_reaches_each_of_its_ends():
+    way = np.random.default_rng(1).standard_normal((8, 8))
+    way *= 4e-7 / np.abs(way).max()
+    ends = [ONE, permuted(ONE + way, 0), permuted(ONE, 1), permuted(TWO, 2)]
+    first, moved, same, other = certificates(cell_tree(ends))
+    assert first.radius < 1e-10
+    assert np.linalg.norm(way) <= moved.radius <= np.linalg.norm(way) + 1e-10
+    assert same.radius < 1e-10
+    for found, end in zip((first, moved, same, other), ends, strict=True):
+        alone = certify(end, np.eye(8))
+        assert alone.radius is not None
+        assert found.loss[0] <= alone.loss[1] + 1e-9
+        assert found.least_eigenvalue == pytest.approx(alone.least_eigenvalue, abs=1e-5)
 
 
 def test_families_of_proved_minima_are_counted():
