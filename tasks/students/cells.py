@@ -113,12 +113,10 @@ def certificates(tree: xr.DataTree) -> list[Certificate]:
 
 def _moved(proof: Certificate, weights: Floats, other: Floats) -> Certificate:
     """The certificate of weights (n, d) for others of the same family."""
-    order = alignment(weights, other, SAME)
-    if proof.radius is None or order is None:
-        return proof
-    away = float(np.linalg.norm(weights[order[0]][:, order[1]] - other))
-    # More than what the norm and the sum lose by rounding.
-    return replace(proof, radius=(proof.radius + away) * (1 + 1e-9))
+    order = alignment(other, weights, SAME)
+    if order is None:
+        return replace(proof, radius=None)
+    return _from_beside(proof, other[order[0]][:, order[1]], weights)
 
 
 def _certified(weights: Floats, teacher: Floats) -> Certificate:
@@ -127,7 +125,16 @@ def _certified(weights: Floats, teacher: Floats) -> Certificate:
         return found
     refined, converged = refine(weights, teacher)
     near = converged and float(np.linalg.norm(refined - weights)) <= _NEAR
-    return certify(refined, teacher) if near else found
+    return _from_beside(certify(refined, teacher), weights, refined) if near else found
+
+
+def _from_beside(proof: Certificate, here: Floats, there: Floats) -> Certificate:
+    """What is proved of the minimum near there, with its radius from here; (n, d) both."""
+    if proof.radius is None:
+        return proof
+    away = float(np.linalg.norm(here - there))
+    # More than what the norm and the sum lose by rounding.
+    return replace(proof, radius=(proof.radius + away) * (1 + 1e-9))
 
 
 @remembered

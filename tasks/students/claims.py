@@ -31,8 +31,9 @@ def ends_are_minima(name: str, words: str, *scans: str, least: float = 1.0) -> C
     """Bad runs have ended at local minima, or at least this share of them has."""
     return Claim(
         name=name,
-        statement=f"{words}: near every bad end of a run that is not given up a local minimum that "
-        "is not global is proved in ball arithmetic: share of them",
+        statement=f"{words}: near {'every' if least == 1 else 'nearly every'} bad end of a run "
+        "that is not given up a local minimum that is not global is proved in ball arithmetic: "
+        "share of them",
         source=SAFRAN,
         statistic=cell_measures.share_proved(*scans),
         threshold=least,

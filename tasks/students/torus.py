@@ -81,8 +81,8 @@ def critical_points(tree: xr.DataTree) -> list[Critical]:
 
 
 def _apart(one: Floats, other: Floats) -> float:
-    """The greater difference of two pairs of angles, in units of π."""
-    away = np.abs(one - other) % 2
+    """The greater difference of two pairs of angles, in units of π and within [0, 2)."""
+    away = np.abs(one - other)
     return float(np.minimum(away, 2 - away).max())
 
 
