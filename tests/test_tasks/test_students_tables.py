@@ -7,13 +7,23 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from tasks.students import cell_claims
 from tasks.students import cell_measures as measures
 from tasks.students.cells import certificates
 from tasks.students.minima import family_point
 from tasks.students.published import BAD, PUBLISHED, RUNS, STEP, STOP, Published, interval
 from tasks.students.study import teacher_student_study
 from tasks.students.tables import tables
-from tests.test_tasks.test_students_cells import ONE, TWO, cell_tree, counted, permuted
+from tests.test_tasks.test_students_cells import (
+    HOLDS,
+    INCONCLUSIVE,
+    ONE,
+    REFUTED,
+    TWO,
+    cell_tree,
+    counted,
+    permuted,
+)
 from tests.test_tasks.test_students_passes import FACTS, MINIMUM, SADDLE, line_tree
 from tests.test_tasks.test_students_torus import critical_tree
 
@@ -70,6 +80,40 @@ def test_the_p_value_is_the_sum_over_all_tables_that_are_no_likelier(bad, runs, 
     expected = sum(each for each in every if each <= every[bad])
     found = measures.p_value(bad, runs, Published(published))
     assert found == pytest.approx(float(expected), rel=1e-9)
+
+
+def test_the_column_is_judged_by_all_its_cells():
+    column = {(k, k): f"k{k}" for k in (6, 7, 8)}
+    claim = cell_claims.column_agrees(column)
+
+    def trees(*bad, more=0, **changed):
+        sizes = zip((6, 7, 8), bad, strict=True)
+        return {f"k{k}": counted(count, 1000, k + more, k, **changed) for k, count in sizes}
+
+    # Fisher 1925: −2 Σ log p is χ² of six degrees, whose tail is a polynomial times e^−x/2.
+    bad = (5, 45, 140)
+    counts = zip(column, bad, strict=True)
+    p = [measures.p_value(count, 1000, PUBLISHED[at]) for at, count in counts]
+    half = -math.fsum(math.log(each) for each in p)
+    expected = math.exp(-half) * (1 + half + half**2 / 2)
+    judged = claim.judge(trees(*bad))
+    assert (judged.value, judged.verdict) == (pytest.approx(expected, rel=1e-9), HOLDS)
+    # Cells of which each might be so, but not all of them.
+    doubtful = trees(10, 75, 159)
+    assert claim.judge(doubtful).verdict is REFUTED
+    for k in (6, 7, 8):
+        assert cell_claims.agrees(k, k, 26).judge(doubtful).verdict is HOLDS
+    assert claim.judge(trees(*bad, given_up=21)).verdict is INCONCLUSIVE
+    control = cell_claims.wrong_column(column)
+    assert control.judge({**trees(0, 1, 1, more=1)}).as_expected
+    assert not control.judge(trees(*bad)).as_expected
+    assert not control.judge({**trees(*bad, more=1)}).as_expected
+
+
+def test_the_share_within_a_published_interval():
+    # 4.17 … 7.10 %.
+    for bad, inside in ((41, False), (42, True), (70, True), (71, False)):
+        assert measures.is_within({"s": counted(bad, 1000)}, "s", PUBLISHED[7, 7]) is inside
 
 
 def test_the_protocol_is_the_published_one():
