@@ -132,8 +132,14 @@ def test_a_pass_has_index_one_and_leads_to_both_minima(monkeypatch):
     ):
         monkeypatch.setattr(passes, "_downhill", lambda *given, ends=ends: ends)
         assert (passes.lowest_pass(alone.copy()) is not None) == found, ends
-    monkeypatch.setattr(passes, "_downhill", lambda *given: [0.0, LEAST])
-    assert passes.lowest_pass(line_tree(7, [fourfold, MINIMUM, np.eye(7)])) is None
+    ways = []
+    monkeypatch.setattr(passes, "_downhill", lambda *given: ways.append(given) or [0.0, LEAST])
+    no_saddles = [MINIMUM, 1.01 * MINIMUM, np.eye(7)]
+    assert passes.lowest_pass(line_tree(7, [fourfold, *no_saddles])) is None
+    assert passes.lowest_pass(alone.copy()) is not None
+    ((_, point, way, _),) = ways
+    bent = LOSS.hessians(point[None])[0] @ way
+    torch.testing.assert_close(bent, CURVATURES[0] * way, rtol=0, atol=1e-12)
 
 
 def test_a_low_barrier_refutes(monkeypatch):

@@ -103,7 +103,7 @@ def test_the_column_is_judged_by_all_its_cells():
     assert claim.judge(doubtful).verdict is REFUTED
     for k in (6, 7, 8):
         assert cell_claims.agrees(k, k, 26).judge(doubtful).verdict is HOLDS
-    assert claim.judge(trees(*bad, given_up=21)).verdict is INCONCLUSIVE
+    assert claim.judge(trees(*bad, given_up=51)).verdict is INCONCLUSIVE
     control = cell_claims.wrong_column(column)
     assert control.judge({**trees(0, 1, 1, more=1)}).as_expected
     assert not control.judge(trees(*bad)).as_expected
