@@ -19,6 +19,7 @@ from tasks.landscape import Floats, Landscape
 from tasks.neuron.arithmetic import products, total
 from tasks.neuron.examples import generator
 from tasks.neuron.parameters import ReluNeuronParameters
+from tasks.neuron.sample import SampleLoss, outputs
 from tasks.objective import ClosedForm
 from tasks.registry import BuildContext
 from tasks.section import Section, axis_count_error, coordinate_section, whole_section
@@ -28,7 +29,6 @@ SAMPLE = "sample"
 
 _TEACHER, _ACROSS, _SAMPLES = 10, 11, 12
 """What a generator is for."""
-_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -63,34 +63,6 @@ class PopulationLoss:
         return distance / 4 - norm / (2 * math.pi) * excess(across, along)
 
 
-@dataclass(frozen=True)
-class SampleLoss:
-    """(1/2N) Σ (relu(w·x_t) − relu(v·x_t))² of weights (P, d): (P,), in their dtype.
-
-    Attributes:
-        inputs: x, (N, d).
-        targets: relu(v·x), (N, 1).
-    """
-
-    inputs: Tensor
-    targets: Tensor
-
-    def __call__(self, theta: Tensor) -> Tensor:
-        """Losses (P,)."""
-        found = torch.zeros_like(theta[:, 0])
-        for start in range(0, len(self.inputs), _BLOCK):
-            found = found + total(self._away(theta, slice(start, start + _BLOCK)).square())
-        return found / (2 * len(self.inputs))
-
-    def residuals(self, theta: Tensor) -> Tensor:
-        """(relu(w·x_t) − relu(v·x_t)) / √2N, (P, N)."""
-        return self._away(theta, slice(None)).t() / math.sqrt(2 * len(self.inputs))
-
-    def _away(self, theta: Tensor, which: slice) -> Tensor:
-        outputs = torch.relu(products(self.inputs[which], theta))
-        return outputs - self.targets[which].to(theta)
-
-
 def build_relu_neuron(parameters: ReluNeuronParameters, context: BuildContext) -> Landscape:
     """The loss on the splits `population`, in closed form, and `sample`; least on both at w = v.
 
@@ -101,7 +73,7 @@ def build_relu_neuron(parameters: ReluNeuronParameters, context: BuildContext) -
     teacher = _teacher(parameters, d, context.seed)
     learned = torch.from_numpy(teacher)
     rows = torch.from_numpy(_inputs(parameters, d, context.seed))
-    sample = SampleLoss(rows, torch.relu(products(rows, learned[None])))
+    sample = SampleLoss(rows, outputs(rows, learned[None]))
     return Landscape(
         ClosedForm(
             {POPULATION: PopulationLoss(learned), SAMPLE: sample}, {SAMPLE: sample.residuals}

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from tasks.landscape import Landscape
+from tasks.neuron.sample import SampleLoss, outputs
 from tasks.objective import ClosedForm
 from tasks.registry import BuildContext
 from tasks.students.parameters import TeacherStudentParameters
 from tasks.students.population import PopulationLoss
 from tasks.students.printed import PrintedLoss
-from tasks.students.sample import SampleLoss, outputs
 from tasks.students.sections import UnitStudents, draw_of, section_of
 
 POPULATION = "population"

@@ -1,4 +1,7 @@
-"""The loss of ReLU students over a sample of inputs. Shape legend: P = points, N = samples."""
+"""The loss of ReLU neurons over a sample of inputs. Shape legend: P = points, N = samples.
+
+n = neurons, d = inputs.
+"""
 
 from __future__ import annotations
 
