@@ -189,6 +189,22 @@ def test_two_minima_and_none_spurious():
     assert judged(worst, several).verdict is INCONCLUSIVE
 
 
+def test_three_teachers_have_minima_of_several_losses():
+    task, spec = TASKS["teacher-student"], STUDY.scans["torus-three"]
+    context = BuildContext(z=2, seed=0, splits=spec.splits)
+    landscape = task.builder()(task.parse(spec.parameters), context)
+    function = landscape.objective.functions["population"]
+    angles = math.pi * torch.tensor([(0.75, 1.7), (0.98, 1.93), (1.34, 0.34)], dtype=torch.float64)
+    for _ in range(6):
+        slopes, hessians = differentiated(function, angles)
+        angles = angles - torch.linalg.solve(hessians, slopes)
+    slopes, hessians = differentiated(function, angles)
+    assert slopes.abs().max() < 1e-12
+    assert torch.linalg.eigvalsh(hessians).min() > 0.01
+    losses = function(angles)
+    assert losses.max() - losses.min() > 5e-3
+
+
 def sampled(replicates, num=5):
     """The study's samples of the torus, evaluated here."""
     spec, losses = STUDY.scans["torus-samples"], []
