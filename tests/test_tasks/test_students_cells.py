@@ -138,6 +138,8 @@ def test_runs_that_are_given_up_count_as_agrees_best(bad, given_up, counted_as):
     assert known.bad == 233
     found = measures.closest_p_value(cell, known)
     assert found == measures.p_value(counted_as, 1000, known)
+    twice = cells.cell_of(counted(2 * bad, 2000, given_up=2 * given_up))
+    assert measures.closest_p_value(twice, known) == measures.p_value(2 * counted_as, 2000, known)
 
 
 def test_every_bad_end_must_be_proved():
@@ -153,6 +155,8 @@ def test_every_bad_end_must_be_proved():
     assert claim.judge({"s": said, "t": other}).value == pytest.approx(2 / 3)
     # What is given up has no end: here the saddle, there all that is bad.
     assert claim.judge({"s": good, "t": cell_tree([SADDLE, turned(7)], given_up=1)}).value == 1.0
+    beside = cell_tree([np.eye(7), turned(7)], given_up=1)
+    assert measures.share_proved("t")({"t": beside}) == 1.0
     given_up = {"s": cell_tree([ONE], given_up=1), "t": cell_tree([np.eye(7)])}
     assert claim.judge(given_up).verdict is INCONCLUSIVE
     without = {"s": cell_tree([np.eye(8)]), "t": cell_tree([np.eye(7)])}
@@ -176,12 +180,12 @@ def test_a_run_that_is_given_up_is_proved_where_a_minimum_is_near():
 def test_the_proof_of_a_family_reaches_each_of_its_ends():
     way = np.random.default_rng(1).standard_normal((8, 8))
     way *= 4e-7 / np.abs(way).max()
-    ends = [ONE, permuted(ONE + way, 0), permuted(ONE, 1), permuted(TWO, 2)]
-    first, moved, same, other = certificates(cell_tree(ends))
+    ends = [ONE, permuted(ONE, 1), permuted(TWO, 2), permuted(ONE + way, 0)]
+    first, same, other, moved = certificates(cell_tree(ends))
     assert first.radius < 1e-10
     assert np.linalg.norm(way) <= moved.radius <= np.linalg.norm(way) + 1e-10
     assert same.radius < 1e-10
-    for found, end in zip((first, moved, same, other), ends, strict=True):
+    for found, end in zip((first, same, other, moved), ends, strict=True):
         alone = certify(end, np.eye(8))
         assert alone.radius is not None
         assert found.loss[0] <= alone.loss[1] + 1e-9
