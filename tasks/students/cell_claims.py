@@ -48,8 +48,9 @@ def other_cell(k: int, n: int, cells: int) -> Claim:
 
 
 def refuted_as_printed(claim: Claim) -> Claim:
-    """A cell whose published share is not that of the protocol."""
-    return replace(claim, expected=Outcome.REFUTED)
+    """A cell whose published share is not that of the protocol, as was found by doing it again."""
+    statement = f"{claim.statement} (as printed; not borne out by more runs)"
+    return replace(claim, statement=statement, expected=Outcome.REFUTED)
 
 
 def column_agrees(column: Mapping[tuple[int, int], str]) -> Claim:

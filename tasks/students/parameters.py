@@ -29,12 +29,13 @@ class TeacherStudentParameters(Parameters):
     samples: Annotated[int, Field(ge=1, le=10**7, strict=True)] = Field(
         1000, description="Seeded inputs of the split `sample`."
     )
-    section: Literal["weights", "angles", "between"] = Field(
+    section: Literal["weights", "angles", "between", "softest"] = Field(
         "weights",
         description="weights: an axis for each number of each w_i; angles: an axis for each w_i, "
         "a unit vector at that angle in the plane of the first two inputs; between: one axis from "
         "a spurious minimum (of 4 or 5 students a saddle), at 0, to the nearest global one, at 1, "
-        "and a second one, orthogonal to it, towards the next global one.",
+        "and a second one, orthogonal to it, towards the next global one; softest: one axis from "
+        "there along its least curvature, towards the nearest global minimum, as long.",
     )
 
     @property
@@ -72,17 +73,17 @@ class TeacherStudentParameters(Parameters):
     def _section_fits(self) -> Self:
         if self.section == "angles" and self.inputs < 2:
             raise ValueError("section: angles needs 2 inputs or more, got 1; use section: weights")
-        if self.section != "between":
+        if self.section not in ("between", "softest"):
             return self
         if self.teacher is not None or not self.students == self.teachers == self.inputs:
             raise ValueError(
-                f"section: between needs as many students as teachers and dimensions, got "
+                f"section: {self.section} needs as many students as teachers and dimensions, got "
                 f"{self.students}, {self.teachers} and {self.inputs}, and no rows of teacher; make "
                 "them agree, or use section: weights"
             )
         if not FEWEST_BETWEEN <= self.students <= MOST_BETWEEN:
             raise ValueError(
-                f"section: between needs a critical point, known of {FEWEST_BETWEEN} to "
+                f"section: {self.section} needs a critical point, known of {FEWEST_BETWEEN} to "
                 f"{MOST_BETWEEN} students, got {self.students}; use section: weights"
             )
         return self

@@ -62,7 +62,7 @@ class Pass:
 
 @remembered
 def lowest_pass(tree: xr.DataTree) -> Pass | None:
-    """The lowest pass among the ends of Newton's method from a line between two minima.
+    """The lowest pass among the ends of Newton's method from the softest way.
 
     None if none is found. It bounds the height of the true barrier from above.
     """

@@ -68,6 +68,7 @@ def all_scans(sizes: Sizes) -> dict[str, dict[str, Any]]:
         **_on_torus(sizes),
         **_single(sizes.runs),
         **{f"between-{k}": _between(k) for k in sizes.betweens},
+        **{f"softest-{k}": _softest(k) for k in sizes.betweens},
         **_planes(sizes),
     }
 
@@ -149,10 +150,18 @@ def _single(runs: int) -> dict[str, dict[str, Any]]:
 
 
 def _between(k: int) -> dict[str, Any]:
-    """A line between two minima, and by Newton's method the critical points along it."""
+    """A line between two minima."""
     return _scan(
         {"teachers": k, "students": k, "section": "between"},
-        axes={"t": {"start": -0.3, "stop": 1.3, "num": 161}},
+        axes={"t": {"start": -0.3, "stop": 1.3, "num": 801}},
+    )
+
+
+def _softest(k: int) -> dict[str, Any]:
+    """Critical points along the way on which the loss rises least, by Newton's method."""
+    return _scan(
+        {"teachers": k, "students": k, "section": "softest"},
+        axes={"t": {"start": 0.0, "stop": 0.8, "num": 41}},
         descent={"method": "newton", "tolerance": 1e-10, "keep_parameters": True},
     )
 

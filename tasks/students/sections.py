@@ -19,6 +19,10 @@ from tasks.landscape import Floats, StartDraw
 from tasks.section import Section, axis_count_error, coordinate_section, whole_section
 from tasks.students.minima import family_point
 from tasks.students.parameters import TeacherStudentParameters
+from tasks.students.population import PopulationLoss
+
+_ALIKE = 1e-6
+"""Eigenvalues that differ by less are one, with several vectors."""
 
 
 @dataclass(frozen=True)
@@ -78,8 +82,8 @@ def section_of(
     Raises:
         SpecError: the axes, or starts, do not fit.
     """
-    if parameters.section == "between":
-        return _between(parameters.students, z)
+    if parameters.section in ("between", "softest"):
+        return _from_spurious(parameters.students, parameters.section, z)
     count = parameters.students
     if parameters.section == "weights":
         count *= parameters.inputs
@@ -90,25 +94,32 @@ def section_of(
     return coordinate_section(count), {}
 
 
-def _between(k: int, z: int | None) -> tuple[Section, Mapping[str, Any]]:
+def _from_spurious(k: int, section: str, z: int | None) -> tuple[Section, Mapping[str, Any]]:
     """From the spurious minimum, at 0, to the nearest global one, at 1, and towards another.
 
     With 4 or 5 students the point at 0 is a saddle.
 
     The global minima are the permutations of the teachers. The second axis goes to the nearest one
-    but one, as far as that is orthogonal to the first axis, whose length it is given.
+    but one, as far as that is orthogonal to the first axis, whose length it is given. The softest
+    way is that to the nearest one within the eigenvectors of the least eigenvalue, made as long.
     """
     if z is None:
         raise SpecError(
-            "starts: section: between is scanned along axes; give axes, or use section: weights"
+            f"starts: section: {section} is scanned along axes; give axes, or use section: weights"
         )
+    if section == "softest" and z > 1:
+        raise axis_count_error(z, 1, "section: softest")
     if z > 2:
         raise SpecError(f"axes: got {z}; section: between has 1, or 2 for the plane; give these")
     spurious = family_point(k)
     ways = np.stack(nearest_permutations(spurious.weights)) - spurious.weights
     ways = ways.reshape(2, -1)
     axes, coordinates = _orthogonal(ways)
-    marks: dict[str, Any] = {"spurious": [0.0] * z, "global": coordinates[:z, :z].tolist()}
+    marks: dict[str, Any] = {"spurious": [0.0] * z}
+    if section == "softest":
+        axes = _softest(spurious.weights, ways[0])[None]
+    else:
+        marks["global"] = coordinates[:z, :z].tolist()
     facts = {
         "alpha": spurious.alpha,
         "beta": spurious.beta,
@@ -123,6 +134,17 @@ def _between(k: int, z: int | None) -> tuple[Section, Mapping[str, Any]]:
     }
     origin = {"theta": torch.from_numpy(spurious.weights.ravel())}
     return Section(origin, tuple({"theta": torch.from_numpy(axis)} for axis in axes[:z])), facts
+
+
+def _softest(weights: Floats, way: Floats) -> Floats:
+    """The part of a way (k²,) within the least curvature at W (k, k), made as long as the way."""
+    loss = PopulationLoss(torch.eye(len(weights), dtype=torch.float64))
+    hessian = loss.hessians(torch.from_numpy(weights.reshape(1, -1)))[0].numpy()
+    eigenvalues, vectors = np.linalg.eigh(hessian)
+    least = vectors[:, eigenvalues - eigenvalues[0] < _ALIKE]
+    part: Floats = least @ (least.T @ way)
+    part *= np.linalg.norm(way) / np.linalg.norm(part)
+    return part
 
 
 def nearest_permutations(weights: Floats) -> tuple[Floats, Floats]:

@@ -78,7 +78,7 @@ def _claims(sizes: Sizes, quick: bool) -> list[Claim]:
         cell_claims.other_cell(*_CONTROL, len(judged)),
         claims.ends_are_minima("bad-ends-are-minima", "as many students as teachers", *equal),
         claims.ends_are_minima(
-            "critical-points-are-minima", "Newton's method", "between-7"
+            "critical-points-are-minima", "Newton's method", "softest-7"
         ).as_control("critical-points-are-minima"),
         claims.has_spurious_minima(8),
         few,

@@ -38,7 +38,7 @@ def _percentages(cells: Cells) -> Table:
         "Runs that end in a spurious minimum",
         "Bad are runs that end at a loss of 10⁻³ or more. Intervals are exact 95 % ones of a "
         "binomial share (Clopper and Pearson). p is of both counts being of one share (Fisher's "
-        "exact test), runs that are given up being counted as agrees best. Proved: bad ends near "
+        "exact test). Proved: bad ends near "
         "which a local minimum that is not global is proved. Given up: runs that have not "
         "converged within the iterations allowed.",
         (
@@ -72,7 +72,7 @@ def _percentage(scans: Trees, at: tuple[int, int], scan: str) -> list[Cell]:
     percent: list[Cell] = [100 * share for share in (bad / runs, *interval(bad, runs))]
     beside: list[Cell] = [None] * 6
     if known is not None:
-        p = measures.closest_p_value(cell, known)
+        p = measures.p_value(bad, runs, known)
         shares = (known.bad / RUNS, *interval(known.bad, RUNS))
         within = measures.is_within(scans, scan, known)
         beside = [*(100 * share for share in shares), p, within, p >= 1 - CONFIDENCE]
@@ -160,7 +160,7 @@ def _ways(betweens: Sequence[int]) -> Table:
 
 def _way(scans: Trees, k: int) -> list[Cell]:
     tree = scans[f"between-{k}"]
-    facts, over = facts_of(tree)[0], lowest_pass(tree)
+    facts, over = facts_of(tree)[0], lowest_pass(scans[f"softest-{k}"])
     return [
         k,
         facts["spurious_loss"],

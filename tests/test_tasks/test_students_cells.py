@@ -128,20 +128,6 @@ def test_another_cell_is_a_control_that_can_fail():
     assert (many.verdict, many.as_expected) == (HOLDS, False)
 
 
-@pytest.mark.parametrize(
-    ("bad", "given_up", "counted_as"),
-    [(281, 0, 281), (281, 34, 247), (281, 60, 233), (210, 34, 210), (0, 30, 0)],
-)
-def test_runs_that_are_given_up_count_as_agrees_best(bad, given_up, counted_as):
-    cell = cells.cell_of(counted(bad, 1000, given_up=given_up))
-    known = PUBLISHED[17, 18]
-    assert known.bad == 233
-    found = measures.closest_p_value(cell, known)
-    assert found == measures.p_value(counted_as, 1000, known)
-    twice = cells.cell_of(counted(2 * bad, 2000, given_up=2 * given_up))
-    assert measures.closest_p_value(twice, known) == measures.p_value(2 * counted_as, 2000, known)
-
-
 def test_every_bad_end_must_be_proved():
     claim = claims.ends_are_minima("a", "here", "s", "t")
     other = cell_tree([turned(7), np.eye(7)])

@@ -161,7 +161,21 @@ def test_the_nearest_minimum_of_six_is_that_of_all_720():
     np.testing.assert_allclose(build(6, 2).facts["distances"], away[:2], rtol=1e-13)
 
 
+@pytest.mark.parametrize("k", [5, 7])
+def test_the_softest_way_bends_least_and_is_as_long_as_the_straight_one(k):
+    landscape, straight = build(k, 1, section="softest"), build(k, 1)
+    point, facts = family_point(k), landscape.facts
+    way = landscape.section.directions[0]["theta"]
+    hessian = landscape.objective.hessians["population"](landscape.section.origin["theta"][None])
+    np.testing.assert_allclose(hessian[0] @ way, point.least_eigenvalue * way, atol=1e-12)
+    assert way.norm().item() == pytest.approx(straight.facts["distances"][0], rel=1e-12)
+    assert float(way @ straight.section.directions[0]["theta"]) > 0.3
+    assert facts["marks"] == {"spurious": [0.0]}
+    assert facts["spurious_loss"] == point.loss
+
+
 BAD = [
+    (6, 2, {"section": "softest"}, "axes: got 2; section: softest needs 1"),
     (3, 1, {}, "known of 4 to 30 students, got 3"),
     (31, 1, {}, "known of 4 to 30 students, got 31"),
     (6, 1, {"students": 7}, "as many students as teachers and dimensions, got 7, 6 and 6"),

@@ -92,7 +92,7 @@ def test_the_lowest_pass_of_seven_students():
     assert found.eigenvalue == pytest.approx(-0.0138535, abs=5.1e-8)
     assert found.distance == pytest.approx(np.linalg.norm(SADDLE - MINIMUM), rel=1e-9)
     claim = claims.has_a_pass(7)
-    judged = claim.judge({"between-7": line_tree(7, [SADDLE])})
+    judged = claim.judge({"softest-7": line_tree(7, [SADDLE])})
     assert (judged.verdict, judged.hypothesis_met) == (HOLDS, True)
     assert judged.value == pytest.approx((0.023431036 - LEAST) / LEAST, rel=1e-4)
 
@@ -106,7 +106,7 @@ def test_what_is_no_pass():
     assert passes.lowest_pass(line_tree(7, [SADDLE], [1e-10])) is not None
     assert passes.lowest_pass(line_tree(7, [np.eye(7)])) is None
     claim = claims.has_a_pass(7)
-    assert claim.judge({"between-7": line_tree(7, [fourfold])}).verdict is INCONCLUSIVE
+    assert claim.judge({"softest-7": line_tree(7, [fourfold])}).verdict is INCONCLUSIVE
 
 
 def test_the_lowest_of_several_counts():
@@ -147,17 +147,17 @@ def test_a_low_barrier_refutes(monkeypatch):
     low = passes.Pass(0.02, 0.02 + 1.9e-6, -0.1, 1.0)
     for found, outcome in ((low, REFUTED), (dataclasses.replace(low, saddle=0.020003), HOLDS)):
         monkeypatch.setattr(passes, "lowest_pass", lambda tree, found=found: found)
-        assert claim.judge({"between-7": line_tree(7, [SADDLE])}).verdict is outcome
+        assert claim.judge({"softest-7": line_tree(7, [SADDLE])}).verdict is outcome
 
 
 def test_from_the_saddle_of_five_students_a_way_down_leads_to_a_global_minimum(monkeypatch):
     control = claims.has_a_pass(5).as_control("c")
     tree = line_tree(5, [np.eye(5)])
-    judged = control.judge({"between-5": tree})
+    judged = control.judge({"softest-5": tree})
     assert (judged.value, judged.hypothesis_met, judged.as_expected) == (0.0, False, True)
     # Had the ways down not come so far, nothing would be known.
     monkeypatch.setattr(passes, "_MOST_STEPS", 20)
-    assert control.judge({"between-5": tree}).verdict is INCONCLUSIVE
+    assert control.judge({"softest-5": tree}).verdict is INCONCLUSIVE
 
 
 def test_what_only_passes_the_minimums_loss_is_no_end(monkeypatch):

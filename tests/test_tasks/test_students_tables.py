@@ -152,8 +152,10 @@ def trees():
         "k8": eight,
         "k5": cell_tree([np.eye(5)] * 4),
         "k8-n9": counted(1, 50, 9, 8, given_up=1),
-        "between-7": along(7, [np.eye(7), MINIMUM, SADDLE], [0.05, 0.0]),
+        "between-7": along(7, [np.eye(7), np.eye(7), np.eye(7)], [0.05, 0.0]),
         "between-5": along(5, [np.eye(5)] * 2, [0.0]),
+        "softest-7": line_tree(7, [np.eye(7), MINIMUM, SADDLE]),
+        "softest-5": line_tree(5, [np.eye(5)] * 2),
         "torus": critical_tree(),
     }
 
