@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -130,7 +130,6 @@ class PopulationLoss:
         return float((norms[:, :, None] * norms[:, None] * shared).sum() / (4 * math.pi))
 
 
-@lru_cache
 def _by_kind(
     n: int, k: int, student: float, teacher: float, dtype: torch.dtype, device: torch.device
 ) -> Tensor:

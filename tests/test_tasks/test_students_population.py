@@ -187,3 +187,13 @@ def test_a_neuron_that_is_zero_adds_nothing_and_has_the_mean_of_its_slopes():
         for sign in (1.0, -1.0)
     ]
     np.testing.assert_allclose(slopes[1], np.mean(sides, axis=0), atol=1e-8)
+
+
+def test_what_was_evaluated_without_gradients_is_differentiable_after():
+    loss = PopulationLoss(torch.eye(3, dtype=torch.float64))
+    theta = torch.linspace(-1, 1, 12, dtype=torch.float64)[None]
+    with torch.inference_mode():
+        value = loss(theta)
+    again = loss(theta.clone().requires_grad_())
+    assert again.item() == value.item()
+    again.sum().backward()
