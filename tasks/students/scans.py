@@ -158,10 +158,10 @@ def _between(k: int) -> dict[str, Any]:
 
 
 def _softest(k: int) -> dict[str, Any]:
-    """Critical points along the way on which the loss rises least, by Newton's method."""
+    """Critical points either way along the least curvature, by Newton's method."""
     return _scan(
         {"teachers": k, "students": k, "section": "softest"},
-        axes={"t": {"start": 0.0, "stop": 0.8, "num": 41}},
+        axes={"t": {"start": -0.8, "stop": 0.8, "num": 81}},
         descent={"method": "newton", "tolerance": 1e-10, "keep_parameters": True},
     )
 
