@@ -32,7 +32,7 @@ SIZES = (6, 10, 14)
 STEP = 0.1
 TOLERANCE = 1e-9 / (2 * math.pi)
 """Of the whole gradient, which is not less than that of any student."""
-_TOGETHER = 512
+_TOGETHER = 1000
 _ONE_BY_ONE = 8
 _MOST_ITERATIONS = 400_000
 _NEAR = 1e-9

@@ -24,6 +24,8 @@ _Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _NEAR = 0.99
 """A cosine beyond which the sine is not taken from it, for it would lose its digits."""
+_PAIRS = 50_000
+"""Pairs that are in work at a time: the memory of more is asked from the system at each step."""
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,11 @@ class PopulationLoss:
             return self._differentiated(theta)
         students = theta.detach().numpy().reshape(len(theta), -1, self.teacher.shape[1])
         teacher = self.teacher.to(theta).numpy()
+        together = max(1, _PAIRS // (students.shape[1] * (students.shape[1] + len(teacher))))
+        starts = range(0, max(len(students), 1), together)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-            losses, slopes = _slopes(students, teacher)
+            blocks = [_slopes(students[start : start + together], teacher) for start in starts]
+        losses, slopes = (np.concatenate(parts) for parts in zip(*blocks, strict=True))
         return torch.from_numpy(losses + self._constant), torch.from_numpy(slopes)
 
     def _differentiated(self, theta: Tensor) -> tuple[Tensor, Tensor]:

@@ -18,7 +18,7 @@ from tasks.students.study import teacher_student_study
 from tests.test_tasks.test_students_population import differentiated
 
 HOLDS, REFUTED, INCONCLUSIVE = Outcome.HOLDS, Outcome.REFUTED, Outcome.INCONCLUSIVE
-STUDY = teacher_student_study(True)
+STUDY = teacher_student_study(False)
 CLAIMS = {claim.name: claim for claim in STUDY.claims}
 PAIR, WIDE = [[1.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [-0.5, math.sqrt(0.75)]]
 
