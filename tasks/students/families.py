@@ -197,4 +197,5 @@ def _arranged(weights: Floats) -> Floats:
     spare_rows = np.setdiff1d(np.arange(weights.shape[0]), rows)
     spare_columns = np.setdiff1d(np.arange(weights.shape[1]), columns)
     rows = np.concatenate([rows[order], spare_rows])
-    return weights[rows][:, np.concatenate([columns[order], spare_columns])]
+    arranged: Floats = weights[rows][:, np.concatenate([columns[order], spare_columns])]
+    return arranged
