@@ -33,8 +33,8 @@ class PopulationLoss:
     """F(W) = ½ E (Σ_i relu(w_i·x) − Σ_j relu(v_j·x))², x ~ N(0, I_d).
 
     Points are the rows w_1 … w_n one after another, (P, n·d); the bits of a point's value do not
-    depend on its place among them. With σ = 1 for students and −1 for
-    teachers, u_j any of both and θ_ij the angle between w_i and u_j,
+    depend on its place among them. With σ = 1 for students and −1 for teachers, u_j any of both and
+    θ_ij the angle between w_i and u_j,
     ∇_i F = (1/2π) Σ_j σ_j (‖u_j‖ sin θ_ij ŵ_i + (π − θ_ij) u_j).
 
     Where neurons are parallel or opposite the gradient is exact, and the Hessian is the limit. A
