@@ -1,0 +1,1 @@
+"""Networks with a hidden layer as wide as there are samples."""
