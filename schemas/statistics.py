@@ -87,6 +87,12 @@ SURFACE = {
     "shape_roughness": Variable("total variation over range, mean of the lines along an axis", "1"),
     "shape_minima": Variable("local minima inside the grid", "minima"),
     "shape_minima_at_edge": Variable("local minima that touch the edge of the grid", "minima"),
+    "shape_bad_valleys": Variable(
+        "part of the points in bad valleys: every path to the least loss climbs", "1"
+    ),
+    "shape_bad_valley_depth": Variable(
+        "greatest climb out of a bad valley on the way to the least loss", "1"
+    ),
     # basin of the section's origin, per split
     "basin_fraction": Variable("part of the grid that descends to the origin's minimum", "1"),
     "basin_minimum": Variable("loss at the origin's minimum", "1"),

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import minimum_spanning_tree
 
@@ -63,6 +64,18 @@ class Depths:
     depth: Floats
     height: Floats
     beyond: Indices
+
+
+def beyond_rounding(low: Floats, high: Floats, relative: float) -> npt.NDArray[np.bool_]:
+    """Where `high` is above `low` by more than `relative` times the greater magnitude of the two.
+
+    Between what is finite and what is not there is no rounding.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        apart = high - low
+        rounding = np.isfinite(apart) & (apart <= relative * np.maximum(np.abs(low), np.abs(high)))
+    above: npt.NDArray[np.bool_] = (high > low) & ~rounding
+    return above
 
 
 def depths(values: Floats, passes: Passes) -> Depths:

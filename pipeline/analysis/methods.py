@@ -17,6 +17,12 @@ _NEIGHBOURS = (
     "minima no deeper than rounding, the resolution in the group minima, are merged into the "
     "basin beyond their pass and not counted"
 )
+_VALLEYS = (
+    "a connected part of a sub-level set of the grid's points that does not reach their least loss "
+    "(Nguyen et al. 2018, there of all parameters); each point is connected with the 3^z - 1 "
+    "around it; NaN and +inf are walls; climbs within rounding, the resolution in the group "
+    "minima, are none"
+)
 _DESCENT = (
     "by steepest descent from neighbour to neighbour, and over passes no higher than rounding; "
     "NaN and +inf are walls"
@@ -62,6 +68,8 @@ METHODS = {
     ),
     "shape_minima": _NEIGHBOURS,
     "shape_minima_at_edge": _NEIGHBOURS,
+    "shape_bad_valleys": f"{_VALLEYS}; points where the loss is NaN or +inf are not counted",
+    "shape_bad_valley_depth": f"{_VALLEYS}; 0 if there is none, +inf for one behind walls",
     "basin_fraction": f"{_DESCENT}, of which the fraction takes no account",
     "basin_minimum": _DESCENT,
     "basin_argmin": f"{_DESCENT}; the first point in C order of a plateau",

@@ -6,7 +6,8 @@ each point leads to, and the passes between (`depths`). The result does not depe
 
 Stored losses are rounded, and a flat part of a surface then has minima that are nothing else. So
 minima no deeper than the rounding are no minima: each is merged into the basin beyond the pass at
-which it ends, and the counts, tables and basins are of those that are left.
+which it ends, and the counts, tables and basins are of those that are left. Where some lie in bad
+valleys (`valleys`), a third pass counts the points that do.
 
 Shape legend: R = replicates, S = splits, z = axes, M = minima.
 """
@@ -22,11 +23,12 @@ import numpy.typing as npt
 from dask.delayed import delayed
 
 from pipeline.analysis.blocks import Block, blocks_of, over
-from pipeline.analysis.depths import Depths, Passes, depths
+from pipeline.analysis.depths import Depths, Passes, beyond_rounding, depths
 from pipeline.analysis.descending import Indices, Mask, followed, ways
 from pipeline.analysis.frame import Floats, Frame, computed
 from pipeline.analysis.joining import Border, Joined, border, joined
 from pipeline.analysis.proximity import ROUNDING_UNITS
+from pipeline.analysis.valleys import Valleys, points_in_bad_valleys, valleys
 from pipeline.analysis.watersheds import Labels, Watershed, watersheds
 
 MOST_LOOKS = 2**33
@@ -50,6 +52,8 @@ class Minima:
         here: number of the minimum that the asked point descends to; None for a wall, or if no
             point was asked for.
         basin: number of the minimum of every point of the grid, −1 for walls; None if not asked.
+        bad_points: points that lie in a bad valley.
+        bad_depth: how far a path to the least loss has to climb from the deepest bad valley.
     """
 
     place: Indices
@@ -61,6 +65,8 @@ class Minima:
     merged: int
     here: int | None
     basin: Labels | None
+    bad_points: int
+    bad_depth: float
 
 
 def resolution(dtype: npt.DTypeLike, evaluation: float) -> float:
@@ -107,13 +113,34 @@ def _of_replicate(
         uniform.append([_only_basin(whole, each) for each in of_split])
     del borders
     shared = delayed(wanted, pure=False, traverse=False)
-    parts = over(blocks, watersheds, list(zip(*uniform, strict=True)), shared, at, keep)
-    return [
+    found = over(blocks, watersheds, list(zip(*uniform, strict=True)), shared, at, keep)
+    surfaces = [
         None
         if every is None
-        else _simplified(every, [p for each in parts if (p := each[s])], blocks, frame, relative)
+        else _Surface.of(every, [p for each in found if (p := each[s])], relative)
         for s, every in enumerate(wanted)
     ]
+    bad = _bad_points(blocks, uniform, surfaces)
+    return [
+        None if each is None else _simplified(each, blocks, frame, relative, bad[s])
+        for s, each in enumerate(surfaces)
+    ]
+
+
+@dataclass(frozen=True)
+class _Surface:
+    """All minima of a surface, what each block has of their basins, and how these join."""
+
+    every: Joined
+    parts: Sequence[Watershed]
+    told: Depths
+    valleys: Valleys
+
+    @classmethod
+    def of(cls, every: Joined, parts: Sequence[Watershed], relative: float) -> _Surface:
+        """From the basins in every block."""
+        told = depths(every.value, Passes.merge([part.passes for part in parts]))
+        return cls(every, parts, told, valleys(every.value, told, relative))
 
 
 def _borders(loss: npt.NDArray[Any], block: Block, _: object) -> list[Border]:
@@ -129,15 +156,42 @@ def _only_basin(whole: Joined, of: Border) -> int | None:
     return int(found[0]) if found.size and (found == found[0]).all() else None
 
 
+def _bad_points(
+    blocks: Sequence[Block],
+    uniform: Sequence[Sequence[int | None]],
+    surfaces: Sequence[_Surface | None],
+) -> list[int]:
+    """The points of each split that lie in bad valleys; blocks without any are not read again."""
+    concerned = [
+        k
+        for k in range(len(blocks))
+        if any(each and each.valleys.bad[each.parts[k].minima].any() for each in surfaces)
+    ]
+    known = [
+        [
+            (uniform[s][k], None if each is None else each.parts[k].basin)
+            for s, each in enumerate(surfaces)
+        ]
+        for k in concerned
+    ]
+    wanted = [
+        (each.every, each.valleys) if each is not None and each.valleys.bad.any() else None
+        for each in surfaces
+    ]
+    shared = delayed(wanted, pure=False, traverse=False)
+    found = over([blocks[k] for k in concerned], points_in_bad_valleys, known, shared)
+    return [sum(counts[s] for counts in found) for s in range(len(surfaces))]
+
+
 def _simplified(
-    every: Joined,
-    parts: Sequence[Watershed],
+    surface: _Surface,
     blocks: Sequence[Block],
     frame: Frame,
     relative: float,
+    bad_points: int,
 ) -> Minima:
     """The minima that are deeper than rounding, and the basins of all merged into theirs."""
-    told = depths(every.value, Passes.merge([part.passes for part in parts]))
+    every, parts, told = surface.every, surface.parts, surface.told
     kept, into = _merging(every.value, told, relative)
     points = np.zeros(every.place.size, dtype=np.int64)
     for part in parts:
@@ -161,14 +215,14 @@ def _simplified(
         merged=every.place.size - kept.size,
         here=None if here < 0 else int(into[here]),
         basin=basin,
+        bad_points=bad_points,
+        bad_depth=surface.valleys.depth,
     )
 
 
 def _merging(values: Floats, told: Depths, relative: float) -> tuple[Indices, Indices]:
     """The numbers of the minima that are kept, and for each of all which of those it becomes."""
-    with np.errstate(invalid="ignore"):
-        magnitude = np.maximum(np.abs(values), np.abs(told.height))
-        shallow = np.isfinite(told.depth) & (told.depth <= relative * magnitude)
+    shallow = ~beyond_rounding(values, told.height, relative)
     becomes = followed(np.where(shallow, told.beyond, np.arange(values.size)))
     kept = np.flatnonzero(~shallow)
     return kept, np.searchsorted(kept, becomes)

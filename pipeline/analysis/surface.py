@@ -28,6 +28,12 @@ Values: TypeAlias = dict[str, npt.NDArray[Any]]
 
 SECTION = "section"
 BFLOAT16_ERROR = "bfloat16_error"
+_OF_MINIMA = (
+    "shape_minima",
+    "shape_minima_at_edge",
+    "shape_bad_valleys",
+    "shape_bad_valley_depth",
+)
 
 
 @dataclass(frozen=True)
@@ -132,16 +138,18 @@ def _at_origin(near: Around, replicate: int, frame: Frame, origin: Origin) -> Va
 
 
 def _descents(splits: Sequence[Minima | None], frame: Frame, origin: Origin | None) -> Values:
-    """Minima, and the basin of the origin, of each split of a replicate."""
+    """Minima, bad valleys and the basin of the origin, of each split of a replicate."""
     per_split = []
     for found in splits:
-        told = found is not None and found.place.size > 0
-        at_edge = np.nan if found is None else float(np.count_nonzero(found.at_edge))
-        count = np.nan if found is None else float(found.place.size)
-        values: dict[str, Any] = {
-            "shape_minima": count - at_edge if told else np.nan,
-            "shape_minima_at_edge": at_edge if told else np.nan,
-        }
+        values: dict[str, Any] = dict.fromkeys(_OF_MINIMA, np.nan)
+        if found is not None and found.place.size > 0:
+            at_edge = np.count_nonzero(found.at_edge)
+            values = {
+                "shape_minima": float(found.place.size - at_edge),
+                "shape_minima_at_edge": float(at_edge),
+                "shape_bad_valleys": found.bad_points / found.points.sum(),
+                "shape_bad_valley_depth": found.bad_depth,
+            }
         per_split.append(values if origin is None else values | _basin(found, frame, origin))
     return {name: np.array([values[name] for values in per_split]) for name in per_split[0]}
 

@@ -60,7 +60,7 @@ def _watershed(
     at: int | None,
     keep: bool,
 ) -> Watershed:
-    values, labels = _labelled(loss, block, only, whole)
+    values, labels = labelled(loss, block, only, whole)
     own = inner(labels)
     counts = np.bincount(own.ravel() + 1)[1:]
     led_to = np.flatnonzero(counts)
@@ -73,7 +73,7 @@ def _watershed(
     return Watershed(led_to, counts[led_to], _passes(labels, values), here, kept)
 
 
-def _labelled(
+def labelled(
     loss: npt.NDArray[Any], block: Block, only: int | None, whole: Joined
 ) -> tuple[Floats, Labels]:
     """Losses (m₁+2, …), walls +inf, and the number of the minimum each descends to, −1 for walls.

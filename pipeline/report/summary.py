@@ -31,6 +31,7 @@ HEADLINES = {
     "gap_to_section_floor": "Above the floor of the section",
     "shape_convexity": "Convex part of the surface",
     "shape_minima": "Local minima",
+    "shape_bad_valleys": "Points in bad valleys",
     "basin_fraction": "Basin of the origin",
     "barrier": "Barrier along the path",
     "ends_global_fraction": "End at the global minimum",
