@@ -89,6 +89,15 @@ TASKS = {
             build="tasks.students.task:build_teacher_student",
         ),
         Task(
+            name="wide-layer",
+            summary="A network with one output on a few samples, a hidden layer as wide as these: "
+            "starts, random features, and a local minimum that is not global.",
+            source="Yu & Chen 1995, IEEE Trans. Neural Networks 6; Nguyen & Hein 2017, "
+            "arXiv:1704.08045",
+            parameters="tasks.wide.parameters:WideLayerParameters",
+            build="tasks.wide.task:build_wide_layer",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
