@@ -98,6 +98,14 @@ TASKS = {
             build="tasks.wide.task:build_wide_layer",
         ),
         Task(
+            name="skip-net",
+            summary="A dense network whose hidden units also lead straight to the outputs, or the "
+            "same one without: random planes, and the path on which the loss falls to nearly zero.",
+            source="Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749",
+            parameters="tasks.skips.parameters:SkipNetParameters",
+            build="tasks.skips.task:build_skip_net",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
