@@ -87,6 +87,18 @@ class Figure:
     y_scale: Literal["linear", "log"] = "linear"
 
 
+@dataclass(frozen=True)
+class Surfaces:
+    """Losses of several scans over two axes, side by side with one colour scale.
+
+    `panels` maps the title of each to the scan it shows.
+    """
+
+    title: str
+    caption: str
+    panels: Mapping[str, str]
+
+
 Cell: TypeAlias = str | int | float | bool | None
 """What one place of a table holds; None where something is missing."""
 
@@ -233,7 +245,8 @@ class Study:
 
     Raises:
         ValueError: two claims share a name; a claim's figure is neither a figure nor a table nor a
-            scan; a table's name cannot be a file's, or is a figure's or a scan's as well.
+            scan; a table's name cannot be a file's, or is a figure's or a scan's as well; surfaces
+            are of no scan of the study.
     """
 
     name: str
@@ -242,6 +255,7 @@ class Study:
     claims: tuple[Claim, ...]
     figures: Mapping[str, Figure] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    surfaces: Mapping[str, Surfaces] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         repeated = _repeated([claim.name for claim in self.claims])
@@ -255,12 +269,19 @@ class Study:
                     f"study {self.name}, table {name!r}: the name is also its file's; "
                     "use small letters, digits, - and _"
                 )
-            if name in {*self.figures, *self.scans}:
+            if name in {*self.figures, *self.surfaces, *self.scans}:
                 raise ValueError(
                     f"study {self.name}, table {name}: a figure or a scan has this name; "
                     "give the table another"
                 )
-        shown = [*self.figures, *self.tables, *self.scans]
+        for name, surfaces in self.surfaces.items():
+            unknown = [scan for scan in surfaces.panels.values() if scan not in self.scans]
+            if unknown or not surfaces.panels:
+                raise ValueError(
+                    f"study {self.name}, surfaces {name}: no scan {listing(unknown) or 'named'}; "
+                    f"expected some of {listing(self.scans)}"
+                )
+        shown = [*self.figures, *self.surfaces, *self.tables, *self.scans]
         for claim in self.claims:
             if claim.figure is None or claim.figure.partition(":")[0] in self.scans:
                 continue

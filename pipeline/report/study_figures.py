@@ -89,12 +89,17 @@ def draw(name: str, figure: Figure, scans: Mapping[str, Any]) -> Picture:
         rows = -(-len(handles) // style.legend_columns(canvas, handles))
         canvas.set_figheight(HEIGHT + LEGEND_LINE * rows * deepest)
     return Picture(
-        name=f"figure_{re.sub(r'[^a-z0-9]+', '_', name.lower())}",
+        name=picture_name(name),
         title=figure.title,
         caption=style.sentences(figure.caption, *_words(series)),
         alt=_alt(figure, series),
         figure=canvas,
     )
+
+
+def picture_name(name: str) -> str:
+    """What the file of a study's own figure is called, without its ending."""
+    return f"figure_{re.sub(r'[^a-z0-9]+', '_', name.lower())}"
 
 
 def drawable(series: Series, figure: Figure) -> Drawn:

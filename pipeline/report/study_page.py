@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 import xarray as xr
 
-from pipeline.report import study_figures, study_tables
+from pipeline.report import study_figures, study_surfaces, study_tables
 from pipeline.report.page import Report, Shown, render, save, verdict_line, write_page
 from schemas.scan import ScanSpec
 from schemas.study import Study, Verdict
@@ -97,6 +97,10 @@ def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[
     shown: dict[str, Shown] = {
         name: save(study_figures.draw(name, figure, trees), out)
         for name, figure in study.figures.items()
+    }
+    shown |= {
+        name: save(study_surfaces.draw(name, surfaces, trees), out)
+        for name, surfaces in study.surfaces.items()
     }
     own = set(shown)
     for name in [claim.figure for claim in study.claims]:
