@@ -106,9 +106,7 @@ def _units(found: Reach, model: SkipToOutput, inputs: Tensor) -> list[Finding]:
     wanted = len(inputs)
     return [
         _compared("units", int(counted.sum()), wanted, what),
-        _compared(
-            "patches", int(patched.sum()), wanted, "paths from distinct patches", seen + twins
-        ),
+        _compared("patches", int(patched.sum()), wanted, "such paths from distinct patches", seen),
         _compared("biases", own, wanted, "biases among these units"),
     ]
 

@@ -19,7 +19,8 @@ from tasks.skips.wrapper import SkipToOutput
 
 _BLOCK_BYTES = 64 * 2**20
 _MATRIX = 2
-_OWN = "network."
+OWN = "network."
+"""What the names of the wrapped network's parameters begin with."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def features(
             "wrapped network does"
         )
     own = {
-        name.removeprefix(_OWN): value.detach().double()
+        name.removeprefix(OWN): value.detach().double()
         for name, value in {**known, **(parameters or {})}.items()
-        if name.startswith(_OWN)
+        if name.startswith(OWN)
     }
     numbers = sum(tap.total for tap in model.taps)
     block = max(1, _BLOCK_BYTES // (2 * 8 * numbers))

@@ -106,7 +106,7 @@ class _Walk:
         taps = dict(
             zip(cast("tuple[fx.Node, ...]", end.args[0])[1:], self._model.taps, strict=True)
         )
-        needed = _needed(graph, list(taps))
+        needed = needed_nodes(graph, list(taps))
         env: dict[fx.Node, Any] = {}
         found = []
         for node in needed:
@@ -188,7 +188,7 @@ class _Walk:
         return sheets
 
 
-def _needed(graph: fx.Graph, nodes: list[fx.Node]) -> list[fx.Node]:
+def needed_nodes(graph: fx.Graph, nodes: list[fx.Node]) -> list[fx.Node]:
     """Nodes on which some stand, and these, in order."""
     wanted = set(nodes)
     for node in reversed(graph.nodes):
