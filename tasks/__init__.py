@@ -106,6 +106,14 @@ TASKS = {
             build="tasks.skips.task:build_skip_net",
         ),
         Task(
+            name="skip-training",
+            summary="A deep network, dense or convolutional, along its training by SGD: plain, "
+            "with connections from its hidden units to the outputs, or with those trained alone.",
+            source="Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749, section 4",
+            parameters="tasks.skips.training_parameters:SkipTrainingParameters",
+            build="tasks.skips.training_task:build_skip_training",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
