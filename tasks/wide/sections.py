@@ -22,8 +22,9 @@ from tasks.wide.parameters import WideLayerParameters
 
 _ORIGIN, _DIRECTIONS, _MINIMUM = 2, 3, 4
 """Keep the random numbers of the section apart from those of the data of the same seed."""
-_MINIMA = 64
+_MINIMA = 128
 """Global minima of which the nearest is the end of the way across."""
+_MINIMA_SCALE = 8.0
 
 
 @dataclass(frozen=True)
@@ -57,16 +58,17 @@ class SolvedOutputs:
 
     def __call__(self, random: np.random.Generator, scale: float) -> Floats:
         """Parameters (n,)."""
-        named = self.named(self.normal(random, scale))
-        last = features(self.module, named, torch.from_numpy(self.samples.inputs))[-1].numpy()
-        names = list(named)[-2:]
-        bias = names[1].endswith("bias")
-        columns = np.column_stack([last, np.ones(len(last))]) if bias else last
-        # The order of parameters is that of the columns: weights, then the bias.
-        solved = np.linalg.lstsq(columns, self.samples.targets, rcond=None)[0]
-        whole = torch.cat([tensor.reshape(-1) for tensor in named.values()]).numpy()
-        whole[-len(solved) :] = solved
-        return whole
+        return self.solved(self.normal(random, scale))[0]
+
+    def solved(self, start: Floats) -> tuple[Floats, int]:
+        """A start (n,) with output weights of least squares, and the features' rank in float64."""
+        last = features(self.module, self.named(start), torch.from_numpy(self.samples.inputs))[-1]
+        columns = last.numpy()
+        if self.module[-1].bias is not None:
+            columns = np.column_stack([columns, np.ones(len(columns))])
+        # The output's parameters are the last ones, its weights and then its bias.
+        found, _, rank, _ = np.linalg.lstsq(columns, self.samples.targets, rcond=None)
+        return np.concatenate([start[: -len(found)], found]), int(rank)
 
     def named(self, numbers: Floats) -> dict[str, Tensor]:
         """Numbers (n,) as tensors by name."""
@@ -120,7 +122,7 @@ def section_of(
     elif parameters.section == "across":
         if z > 2:
             raise SpecError(f"axes: got {z}; section: across has 1, or 2 for the plane; give these")
-        way = _nearest_minimum(origin, solved, seed) - origin
+        way = _nearest_minimum(parameters, origin, solved, seed) - origin
         axes = [way, *_orthonormal(random, len(origin), z - 1, way)]
         axes[1:] = [float(np.linalg.norm(way)) * axis for axis in axes[1:]]
         ends = np.eye(1, z)[0].tolist()
@@ -135,10 +137,23 @@ def section_of(
     return Section(solved.named(origin), tuple(solved.named(axis) for axis in axes)), known
 
 
-def _nearest_minimum(origin: Floats, solved: SolvedOutputs, seed: int) -> Floats:
-    """Of some global minima (n,), at random features, the nearest to the origin."""
+def _nearest_minimum(
+    parameters: WideLayerParameters, origin: Floats, solved: SolvedOutputs, seed: int
+) -> Floats:
+    """Of some global minima (n,), at random features, the nearest to the origin.
+
+    Raises:
+        SpecError: none of the random features is of full rank in float64.
+    """
     random = np.random.default_rng([seed, _MINIMUM])
-    minima = [solved(random, 1.0) for _ in range(_MINIMA)]
+    found = [solved.solved(solved.normal(random, _MINIMA_SCALE)) for _ in range(_MINIMA)]
+    minima = [there for there, rank in found if rank == parameters.distinct]
+    if not minima:
+        raise SpecError(
+            f"section: across leads to a global minimum, but none of {_MINIMA} random features of "
+            f"{parameters.samples} samples in {parameters.dimensions} dimensions is of full rank "
+            "in float64; give more dimensions, more units or fewer samples"
+        )
     return min(minima, key=lambda there: float(np.linalg.norm(there - origin)))
 
 

@@ -15,6 +15,7 @@ from schemas.errors import SpecError, listing, suggestion
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, Split, squared_error
 from tasks.registry import BuildContext
+from tasks.wide.certificate import prove_trap
 from tasks.wide.data import Samples, draw_samples
 from tasks.wide.network import features, network
 from tasks.wide.parameters import WideLayerParameters
@@ -77,5 +78,8 @@ def _facts(parameters: WideLayerParameters, samples: Samples) -> dict[str, Any]:
         "targets": samples.targets.tolist(),
     }
     if samples.unit is not None and samples.outputs is not None:
+        made_for = (samples.inputs, samples.targets, samples.unit, samples.outputs)
+        proof = prove_trap(*made_for, parameters.activation)
         facts |= {"unit": samples.unit.tolist(), "outputs": samples.outputs.tolist()}
+        facts["proof"] = proof.as_json()
     return facts

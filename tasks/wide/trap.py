@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy import linalg
 from torch import Tensor
 from torch.nn import functional
 
@@ -67,9 +68,9 @@ def _residuals(inputs: Floats, unit: Floats, activation: str) -> Floats:
     products = inputs[:, rows] * inputs[:, columns]
     terms = np.vstack([value, slope * inputs.T, bend * products.T])
     sums = np.concatenate([np.zeros(1 + inputs.shape[1]), len(inputs) * (rows == columns)])
-    found: Floats = np.linalg.lstsq(terms, sums, rcond=None)[0]
+    found: Floats = linalg.lstsq(terms, sums, lapack_driver="gelsy")[0]
     # Once more, for what rounding has left.
-    found += np.linalg.lstsq(terms, sums - terms @ found, rcond=None)[0]
+    found += linalg.lstsq(terms, sums - terms @ found, lapack_driver="gelsy")[0]
     return found
 
 
