@@ -178,4 +178,5 @@ def _facts(
         "epochs": parameters.epochs,
         "batch": parameters.batch,
         "momentum": parameters.momentum,
+        "learning_rates": list(parameters.learning_rates),
     }
