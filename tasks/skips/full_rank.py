@@ -119,17 +119,17 @@ def _chain(model: SkipToOutput, inputs: Tensor) -> tuple[list[_Layer], Tensor]:
             layers.append(_Layer(*linear, part, skips))
             linear = None
         elif node.op != "placeholder":
-            raise _no_chain(name)
+            raise _no_chain(repr(name))
         before = node
     if inputs.dim() != _ROWS or linear or len({type(layer.activation) for layer in layers}) != 1:
-        raise _no_chain("the whole")
+        raise _no_chain("the network")
     return layers, inputs
 
 
 def _no_chain(what: str) -> SpecError:
     return SpecError(
-        f"model: {what} is no chain of linear layers with biases, each followed by a sigmoid, or "
-        "each by a softplus of threshold 40; draw parameters at random instead, of which almost "
+        f"model: {what} does not fit a chain of linear layers with biases, each followed by a sigmoid "
+        "or each by a softplus of threshold 40; draw parameters at random instead, of which almost "
         "all have the rank if any has"
     )
 
@@ -148,27 +148,30 @@ def _carriers(layers: Sequence[_Layer]) -> list[int]:
 def _chosen(
     layers: Sequence[_Layer], carriers: Sequence[int], wanted: int
 ) -> list[tuple[int, int]]:
-    """Up to N skip units that do not carry, as (layer, unit): all that are needed.
+    """N skip units that do not carry, as (layer, unit), or all of these if carriers are needed too.
 
     Raises:
         SpecError: there are not N skip units with a path from the first layer.
     """
-    within = [
-        (number, unit)
-        for number, layer in enumerate(layers[: len(carriers) + 1])
-        for unit in layer.skips
-    ]
-    if len(within) < wanted:
+    free: list[tuple[int, int]] = []
+    reached = layers[: len(carriers) + 1]
+    for top in range(len(reached)):
+        # The highest layer in use needs no carrier.
+        free = [
+            (number, unit)
+            for number, layer in enumerate(reached[: top + 1])
+            for unit in layer.skips
+            if number == top or unit != carriers[number]
+        ]
+        if len(free) >= wanted:
+            return free[:wanted]
+    found = sum(len(layer.skips) for layer in reached)
+    if found < wanted:
         raise SpecError(
-            f"model: {len(within)} skip units have a path from the first layer that meets no other "
-            f"where it must not; expected {wanted}, one for each sample; ask for more units"
+            f"model: {found} skip units have a path from the first layer as the lemma needs it; "
+            f"expected {wanted}, one for each sample; ask for more of the lower layers' units"
         )
-    carrying = set(enumerate(carriers))
-    free = [place for place in within if place not in carrying][:wanted]
-    top = free[-1][0] if free else 0
-    # The highest layer in use needs no carrier.
-    spare = [place for place in within if place in carrying and place[0] >= top]
-    return (free + spare)[:wanted]
+    return free
 
 
 class _Made:

@@ -83,6 +83,7 @@ def test_the_function_is_the_network_s_until_v_moves(name, units):
     assert torch.equal(model(IMAGES), network(IMAGES))
     names = [key for key, _ in model.named_parameters()]
     assert names == ["skip", *(f"network.{key}" for key, _ in network.named_parameters())]
+    assert list(model.state_dict()) == names
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_()
