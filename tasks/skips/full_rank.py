@@ -128,8 +128,8 @@ def _chain(model: SkipToOutput, inputs: Tensor) -> tuple[list[_Layer], Tensor]:
 
 def _no_chain(what: str) -> SpecError:
     return SpecError(
-        f"model: {what} does not fit a chain of linear layers with biases, each followed by a sigmoid "
-        "or each by a softplus of threshold 40; draw parameters at random instead, of which almost "
+        f"model: {what} does not fit a chain of linear layers with biases, each followed by a "
+        "sigmoid or each by a softplus of threshold 40; draw parameters at random instead: almost "
         "all have the rank if any has"
     )
 

@@ -171,6 +171,8 @@ class _Walk:
         raise NotChecked(f"{called} is not known here")
 
     def _layer(self, layer: Layer, x: Tensor | _Data) -> Tensor:
+        if not isinstance(layer, nn.Linear) and layer.padding_mode != "zeros":
+            raise NotChecked(f"padding_mode {layer.padding_mode!r} is not known here")
         if isinstance(x, _Data):
             distinct = distinct_patches(layer, x.values)
             self._first[0] += int(distinct.sum())
@@ -202,8 +204,6 @@ def _connected(layer: Layer, sheets: Tensor) -> Tensor:
     ones = torch.ones_like(layer.weight, dtype=torch.float32)
     if isinstance(layer, nn.Linear):
         return functional.linear(sheets, ones)
-    if layer.padding_mode != "zeros":
-        raise NotChecked(f"padding_mode {layer.padding_mode!r} is not known here")
     convolve = functional.conv1d if isinstance(layer, nn.Conv1d) else functional.conv2d
     return convolve(sheets, ones, None, layer.stride, layer.padding, layer.dilation, layer.groups)
 

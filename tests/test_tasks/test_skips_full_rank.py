@@ -188,7 +188,7 @@ def relus():
     return nn.Sequential(nn.Linear(6, 20), nn.ReLU(), nn.Linear(20, 3))
 
 
-def early_linear():
+def default_softplus():
     return nn.Sequential(nn.Linear(6, 20), nn.Softplus(), nn.Linear(20, 3))
 
 
@@ -207,7 +207,7 @@ def without_bias():
         (Branched, r"^model: 'two' does not fit a chain of linear layers with biases, each"),
         (relus, r"^model: '1' does not fit a chain"),
         (without_bias, r"^model: '0' does not fit a chain"),
-        (early_linear, r"^model: '1' does"),
+        (default_softplus, r"^model: '1' does"),
     ],
 )
 def test_what_the_construction_is_not_for(made, message):
