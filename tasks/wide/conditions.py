@@ -28,7 +28,7 @@ parameters.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -43,6 +43,7 @@ from tasks.section import unflattened
 from tasks.wide.network import features
 
 Mask: TypeAlias = npt.NDArray[np.bool_]
+Slope: TypeAlias = Callable[[Tensor], Tensor]
 Condition: TypeAlias = Literal["width", "hessian", "weights", "features"]
 
 THEOREM: tuple[Condition, ...] = ("width", "hessian", "weights")
@@ -55,6 +56,12 @@ QUALIFIED: Mapping[str, str] = {
     "softplus": "analytic, σ' a sigmoid, σ(t) ≤ e^t for t < 0 and σ(t) ≤ t + log 2 for t ≥ 0",
 }
 """Activations of which the theorem speaks, and why."""
+_SLOPES: Mapping[type[nn.Module], Slope] = {
+    nn.Sigmoid: lambda values: values * (1 - values),
+    nn.Tanh: lambda values: 1 - values.square(),
+    nn.Softplus: lambda values: -torch.expm1(-values),
+}
+"""σ' by the values of σ."""
 NONSINGULAR = 1e-8
 """A Hessian is nonsingular if its least |eigenvalue| is at least this part of its greatest.
 
@@ -76,8 +83,10 @@ class LayerConditions:
         units: n_k.
         needed: units that the theorem asks for.
         hessian: least |eigenvalue| by the layers above, relative to the greatest, (P,).
-        weights: the least of the n_l-th singular values of W_l over l ≥ k + 2, 0 where n_l >
-            n_{l−1}, infinite where there is no such layer, (P,).
+        weights: the least, over l ≥ k + 2 and the samples, of the n_l-th singular values of W_l,
+            its rows times the slopes σ' of the units below, (P,); 0 where n_l > n_{l−1}, infinite
+            where there is no such layer. Slopes are positive, so the rank is that of W_l; but units
+            that saturate, as a descent runs off to infinity, all but take it away.
         singular: singular values of the features, and the bias's ones, (N, n_k + 1), relative to
             the first, (P, s).
         samples: N.
@@ -120,8 +129,8 @@ class LayerConditions:
             "width": f"layer {self.layer} has {self.units} units, fewer than {self.needed}",
             "hessian": f"the Hessian by the layers above {self.layer} is singular: least "
             f"|eigenvalue| {self.hessian[point]:.1e} of the greatest",
-            "weights": f"some W_l, l ≥ {self.layer + 2}, lacks full column rank: singular value "
-            f"{self.weights[point]:.1e}",
+            "weights": f"some W_l, l ≥ {self.layer + 2}, lacks full column rank: least singular "
+            f"value {self.weights[point]:.1e}, through the slopes below it",
         }
         return tuple(words[each] for each in THEOREM if not self.met(each)[point])
 
@@ -144,7 +153,8 @@ def conditions_at(
     """
     named = unflattened(torch.from_numpy(points), dict(module.named_parameters()))
     rows, goal = torch.from_numpy(inputs), torch.from_numpy(targets)
-    hidden = vmap(lambda at: features(module, at, rows))(named)
+    hidden = [each.detach() for each in vmap(lambda at: features(module, at, rows))(named)]
+    slope = next(found for kind, found in _SLOPES.items() if isinstance(module.unit1, kind))
     bias = "layer1.bias" in named
     return tuple(
         LayerConditions(
@@ -153,7 +163,7 @@ def conditions_at(
             units=values.shape[2],
             needed=len(inputs) - bias,
             hessian=_curvature(module, layer, named, values, goal),
-            weights=_column_ranks(named, layer + 2),
+            weights=_column_ranks(named, hidden, layer + 2, slope),
             singular=_singular_values(values, bias),
             samples=len(inputs),
         )
@@ -179,7 +189,7 @@ def _curvature(
         outputs: Tensor = functional_call(upper, own, (seen,))
         return (outputs.squeeze(1) - goal).square().mean()
 
-    spectrum = torch.linalg.eigvalsh(vmap(hessian(loss))(flat, values.detach())).abs()
+    spectrum = torch.linalg.eigvalsh(vmap(hessian(loss))(flat, values)).abs()
     return _numpy(spectrum.amin(1) / spectrum.amax(1))
 
 
@@ -188,15 +198,18 @@ def _number(name: str) -> int:
     return int(name.partition(".")[0].removeprefix("layer").removeprefix("unit"))
 
 
-def _column_ranks(named: Mapping[str, Tensor], first: int) -> Floats:
-    """The least of the n_l-th singular values of W_l over l ≥ first, (P,)."""
-    points = len(named["layer1.weight"])
+def _column_ranks(
+    named: Mapping[str, Tensor], hidden: Sequence[Tensor], first: int, slope: Slope
+) -> Floats:
+    """The least singular value of W_l seen through the slopes below it, over l ≥ first, (P,)."""
+    points = len(hidden[0])
     least: Floats = np.full(points, np.inf)
-    for name, weights in named.items():
-        if name.endswith("weight") and _number(name) >= first:
-            units, inputs = weights.shape[1:]
-            values = torch.linalg.svdvals(weights)[:, -1]
-            least = np.minimum(least, _numpy(values) if units <= inputs else 0.0)
+    for layer in range(first, len(hidden) + 2):
+        weights = named[f"layer{layer}.weight"]
+        if weights.shape[1] > weights.shape[2]:
+            return np.zeros(points)
+        seen = weights[:, None] * slope(hidden[layer - 2])[:, :, None, :]
+        least = np.minimum(least, _numpy(torch.linalg.svdvals(seen)[..., -1].amin(1)))
     return least
 
 
