@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _LEAST_OBJECT_STORE = 128 * 2**20
 _SHARED_OBJECT_STORE = 512 * 2**20
+"""Of a Ray that starts before it is known what is shipped; what does not fit, Ray keeps on disk."""
 _MOST_AUTO_LOCAL_WORKERS = 256
 
 # Large temporary buffers (convolutions) otherwise go back to the system after every operation.
@@ -50,32 +51,30 @@ def local_workers(compute: Compute) -> int:
 
 @contextmanager
 def session(
-    compute: Compute, packed: list[Packed], address: str | None, dashboard: bool
+    compute: Compute, packed: list[Packed] | None, address: str | None, dashboard: bool
 ) -> Iterator[Workforce]:
-    """The workforce of a scan, with Ray running while it is in use; without Ray for 0 workers."""
+    """The workforce of a scan, with Ray running while it is in use; without Ray for 0 workers.
+
+    `packed` is what will be shipped to the workers, None if that is not known yet.
+    """
     if compute.workers == 0:
         yield Workforce(0, local_device(compute))
         return
     from pipeline.cluster import ray_session
 
     cpus = local_workers(compute) * compute.cpus_per_worker
-    shipped = sum(part.nbytes for part in packed)
+    space = _SHARED_OBJECT_STORE
+    if packed is not None:
+        space = max(_LEAST_OBJECT_STORE, 2 * sum(part.nbytes for part in packed))
     with ray_session(
-        address=address,
-        cpus=cpus,
-        gpus=None,
-        object_store_bytes=max(_LEAST_OBJECT_STORE, 2 * shipped),
-        dashboard=dashboard,
+        address=address, cpus=cpus, gpus=None, object_store_bytes=space, dashboard=dashboard
     ):
         yield _on_ray(compute)
 
 
 @contextmanager
 def shared_ray(computes: Sequence[Compute]) -> Iterator[None]:
-    """One private Ray for several scans, each of which finds it running; none if none needs it.
-
-    What is shipped to the workers is not known yet; what does not fit, Ray keeps on disk.
-    """
+    """One private Ray for several scans, each of which finds it running; none if none needs it."""
     cpus = [local_workers(each) * each.cpus_per_worker for each in computes if each.workers != 0]
     if not cpus:
         yield

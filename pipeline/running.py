@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.building import build_landscapes
+from pipeline.building import build_landscapes, builds_at_once
 from pipeline.devices import Workforce, local_device, session
 from pipeline.engine.preflight import check_objective
 from pipeline.executors import Executor, RayExecutor, SerialExecutor
@@ -20,11 +21,12 @@ from pipeline.manifest import (
     new_manifest,
     read_stored,
 )
-from pipeline.orchestrate import run_shards, signals_as_exceptions
+from pipeline.orchestrate import run_shards
 from pipeline.planning import Plan, make_plan
 from pipeline.ranging import with_spans
 from pipeline.sections import write_section, write_trajectories
 from pipeline.shipping import Packed, pack
+from pipeline.signals import signals_as_exceptions
 from pipeline.store import Location, create, exists
 from pipeline.worker import Assignment
 from schemas.errors import Interrupted, ScanIncomplete, listing
@@ -78,12 +80,21 @@ def run(
     folder = (base or Path()).resolve()
     store = Path(spec.store or f"{spec.task}.zarr")
 
-    def build() -> list[Landscape]:
-        return build_landscapes(spec, folder, cache=cache_of(store), display=display)
+    with ExitStack() as ray:
 
-    return run_built(
-        spec, store, build, base=folder, address=address, dashboard=dashboard, display=display
-    )
+        def build() -> list[Landscape]:
+            workforce = None
+            if builds_at_once(spec):
+                # The scan then finds this Ray running.
+                workforce = ray.enter_context(session(spec.compute, None, address, dashboard))
+                ray.enter_context(signals_as_exceptions())
+            return build_landscapes(
+                spec, folder, cache=cache_of(store), display=display, workforce=workforce
+            )
+
+        return run_built(
+            spec, store, build, base=folder, address=address, dashboard=dashboard, display=display
+        )
 
 
 def run_built(

@@ -77,6 +77,9 @@ class Task:
     """A registered task. `parameters`, `build` and `claims` are `module:name`, imported on use.
 
     `claims` makes the claims, on a scan named `scan`, that a single scan of the task can decide.
+    `trains` says that a build trains networks: those of several replicates are then built at once,
+    on the workers. Their bits must not depend on the number of threads, and they have no
+    trajectories.
     """
 
     name: str
@@ -85,6 +88,7 @@ class Task:
     parameters: str
     build: str
     claims: str | None = None
+    trains: bool = False
 
     def parameter_model(self) -> type[Parameters]:
         """The pydantic model of the task's parameters."""
