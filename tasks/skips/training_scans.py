@@ -35,6 +35,7 @@ _SETTINGS: Mapping[tuple[str, str], tuple[tuple[float, ...], float]] = {
 }
 """Learning rates and momentum."""
 _DEEP_RATES = (1e-2, 1e-3, 1e-4, 1e-5)
+_BATCH = 100
 _SEED, _DEEP_SEED, _SHUFFLED_SEED, _FEW_SEED, _SHALLOW_SEED = 7, 107, 207, 307, 407
 _SHALLOW_LAYERS = 3
 """Of the control, which is no deep network."""
@@ -169,13 +170,14 @@ def _deep(
     sizes: TrainingSizes, connections: str, layers: int, epochs: int, seed: int
 ) -> dict[str, Any]:
     parameters = {
-        "data": sizes.data,
+        "data": "mnist-subset",
         "samples": sizes.deep_samples,
         "network": "dense",
         "layers": layers,
         "activation": SOFTPLUS,
         "connections": connections,
         "epochs": epochs,
+        "batch": min(_BATCH, sizes.deep_samples // 2),
         "learning_rates": _DEEP_RATES,
         "checkpoints": sizes.checkpoints,
     }

@@ -71,7 +71,7 @@ def _shown(known: Published | None) -> str | None:
 def _trainings() -> Table:
     return Table(
         "What they were trained with",
-        "SGD with Nesterov's momentum on batches of 100 samples. Of several learning rates that of "
+        "SGD with Nesterov's momentum. Of several learning rates that of "
         "the least training loss is shown, of the first seed. Accuracies are means over seeds.",
         (
             Column("scan"),
@@ -80,6 +80,7 @@ def _trainings() -> Table:
             Column("hidden layers"),
             Column("parameters"),
             Column("epochs"),
+            Column("batch"),
             Column("momentum"),
             Column("learning rates"),
             Column("shown"),
@@ -108,6 +109,7 @@ def _training(scans: Trees, scan: str) -> list[Cell]:
         facts["layers"],
         facts["parameters"],
         facts["epochs"],
+        facts["batch"],
         facts["momentum"],
         ", ".join(f"{rate:g}" for rate in facts["learning_rates"]),
         facts["learning_rate"],
