@@ -112,6 +112,7 @@ TASKS = {
             source="Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749, section 4",
             parameters="tasks.skips.training_parameters:SkipTrainingParameters",
             build="tasks.skips.training_task:build_skip_training",
+            trains=True,
         ),
         Task(
             name="linear-residual",
