@@ -43,6 +43,7 @@ TASKS = {
             parameters="tasks.patterns.parameters:PatternParameters",
             build="tasks.patterns.build:build_theorem1",
             claims="tasks.patterns.claims:theorem1_claims",
+            trains=True,
         ),
         Task(
             name="pattern-theorem2",
@@ -52,6 +53,7 @@ TASKS = {
             parameters="tasks.patterns.parameters:PatternParameters",
             build="tasks.patterns.build:build_theorem2",
             claims="tasks.patterns.claims:theorem2_claims",
+            trains=True,
         ),
         Task(
             name="deep-linear",
