@@ -109,7 +109,7 @@ def test_the_readmes_sessions_run(tmp_path, monkeypatch, in_memory):
 
 def test_the_guides_sessions_run(tmp_path, monkeypatch, in_memory, capsys):
     monkeypatch.chdir(tmp_path)
-    of_policies, of_runs, of_a_model = blocks(GUIDE, "python")
+    of_policies, of_runs, of_a_model, of_skips = blocks(GUIDE, "python")
     few = {"name": "digits", "flat": False, "samples": 64}
     for policy in ("stored", "interpolated", "reestimated"):
         scanned("resnet-path", f"scans/path-{policy}.zarr", data=few, batchnorm=policy)
@@ -128,6 +128,12 @@ def test_the_guides_sessions_run(tmp_path, monkeypatch, in_memory, capsys):
     assert in_memory["plane"]["loss"].dims == ("split", "steepest", "towards")
     assert Path("curve.csv").read_text().count("\n") > 101
     assert "test" in capsys.readouterr().out
+
+    exec(of_skips.replace("21)", "3)"), skips := {})
+    assert skips["surface"]["loss"].dims == ("split", "alpha", "beta")
+    *findings, rank = capsys.readouterr().out.splitlines()
+    assert [finding.split()[1] for finding in findings] == ["True"] * 6
+    assert rank.startswith("Rank(rank=100, smallest=1.8")
 
 
 def test_the_guide_names_every_kind_format_and_statistic():
