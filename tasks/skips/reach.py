@@ -228,10 +228,16 @@ def _reshaped(
 
 
 def _sum(one: object, other: object) -> Tensor:
-    """Either summand may bring a path, as the other can be made constant."""
+    """Either summand may bring a path, but a free one only if neither has met a skip unit.
+
+    A sum has fixed weights, so that a skip unit in it stays in it.
+    """
     if not isinstance(one, Tensor) or not isinstance(other, Tensor):
         raise NotChecked("a sum with something else than units is not known here")
-    return torch.maximum(one, other)
+    sheets = torch.maximum(one, other)
+    sheets[_FREE] = torch.minimum(one[_FREE], other[_FREE])
+    sheets[_FREE_DISTINCT] *= sheets[_FREE]
+    return sheets
 
 
 def _joined(parts: object, dim: int = 0) -> Tensor:

@@ -5,16 +5,11 @@ import re
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
-from torch.nn import functional
 
 from tasks.skips.activations import is_activation, reason_against
 from tasks.skips.assumption import PARTS, check_assumption, is_met
 from tasks.skips.features import features, rank
-from tasks.skips.patches import distinct_patches
-from tasks.skips.reach import reach
 from tasks.skips.wrapper import with_skips
 
 ROWS = torch.randn(20, 6, generator=torch.Generator().manual_seed(1))
@@ -180,87 +175,3 @@ def test_a_softplus_is_analytic_where_float64_sees_no_jump(threshold, seen):
     jump = math.log1p(math.exp(-threshold))
     assert (1 + jump > 1) == seen
     assert "expected beta above 0" in reason_against(nn.Softplus(-1.0, 40))
-
-
-@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")
-@settings(deadline=None, max_examples=40)
-@given(
-    groups=st.integers(1, 2),
-    kernel=st.integers(1, 3),
-    stride=st.integers(1, 2),
-    dilation=st.integers(1, 2),
-    padding=st.sampled_from([0, 1, 2, "same", "valid"]),
-    seed=st.integers(0, 99),
-)
-def test_patches_are_what_a_convolution_sees(groups, kernel, stride, dilation, padding, seed):
-    stride = 1 if padding == "same" else stride
-    layer = nn.Conv2d(2, 4, kernel, stride, padding, dilation, groups, dtype=torch.float64)
-    random = torch.Generator().manual_seed(seed)
-    x = torch.randint(0, 2, (3, 2, 6, 5), generator=random).double() - 0.0
-    # Weights with which no two patches of zeros and ones give the same sum.
-    size = layer.weight[0].numel()
-    powers = (2.0 ** torch.arange(size, dtype=torch.float64)).view(layer.weight[0].shape)
-    with torch.no_grad():
-        layer.weight.copy_(powers.expand_as(layer.weight))
-        layer.bias.zero_()
-        sums = layer(x)
-    pairs = [(0, 1), (0, 2), (1, 2)]
-    expected = torch.stack([sums[a] != sums[b] for a, b in pairs]).all(dim=0)
-    assert torch.equal(distinct_patches(layer, x), expected)
-    flat = nn.Conv1d(2, 4, kernel, stride, padding, dilation, groups)
-    rows = distinct_patches(flat, x[..., 0])
-    wide = nn.Conv2d(2, 4, (kernel, 1), stride, padding if isinstance(padding, str) else
-                     (padding, 0), (dilation, 1), groups)  # fmt: skip
-    assert torch.equal(rows, distinct_patches(wide, x[..., :1])[..., 0])
-
-
-def test_zero_has_one_sign():
-    x = torch.tensor([[0.0, 1.0], [-0.0, 1.0], [2.0, 1.0]])
-    assert not bool(distinct_patches(nn.Linear(2, 3), x).any())
-    assert bool(distinct_patches(nn.Linear(2, 3), x[1:]).all())
-
-
-@settings(deadline=None, max_examples=20)
-@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.floats(0, 1), st.integers(0, 99))
-def test_free_paths_of_dense_networks(widths, share, seed):
-    total = sum(widths)
-    units = 1 + int(share * (total - 1))
-    model = with_skips(dense(softplus, *widths), ROWS[:2], units=units, seed=seed)
-    taken = {(int(tap.node) // 2, unit) for tap in model.taps for unit in tap.units.tolist()}
-
-    def free(layer, unit):
-        below = [(layer - 1, one) for one in range(widths[layer - 1])]
-        return layer == 0 or any(one not in taken and free(*one) for one in below)
-
-    places = reach(model, ROWS)
-    assert places.free.tolist() == [free(*place) for place in sorted(taken)]
-    assert places.free_distinct.equal(places.free)
-    assert bool(places.distinct.all())
-    assert len(set(places.biases.tolist())) == units
-
-
-@settings(deadline=None, max_examples=15)
-@given(st.integers(1, 3), st.integers(1, 2), st.integers(0, 1), st.integers(0, 99))
-def test_paths_of_convolutions(kernel, stride, padding, seed):
-    second = nn.Conv2d(4, 4, kernel, stride, padding, groups=2)
-    network = convolutional(second, softplus(), channels=4, activation=softplus)
-    model = with_skips(network, IMAGES[:2], units=8, seed=seed)
-    images = IMAGES.clone()
-    images[1, :, :5, :5] = images[0, :, :5, :5]
-    distinct = distinct_patches(network[0], images)
-    units = {tap.node: tap.units for tap in model.taps}
-    taken, above = (units.get(name, torch.arange(0)) for name in ("1", "3"))
-    free = torch.ones_like(distinct)
-    free[taken // 36] = False
-    found = reach(model, images)
-    assert found.first == (int(distinct.sum()), distinct.numel())
-    for sheet, first, passing in (
-        (found.free, torch.ones_like(distinct), free),
-        (found.distinct, distinct, distinct),
-        (found.free_distinct, distinct, distinct & free),
-    ):
-        ones = torch.ones(4, 2, kernel, kernel)
-        seen = functional.conv2d(passing[None].float(), ones, None, stride, padding, 1, 2) > 0
-        assert sheet.equal(torch.cat([first.flatten()[taken], seen.flatten()[above]]))
-    channels = torch.cat([taken // 36, 4 + above // (seen[0, 0].numel())])
-    assert found.biases.equal(channels)
