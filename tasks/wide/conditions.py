@@ -36,7 +36,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, hessian, vmap
+from torch.func import functional_call, grad, jacrev, vmap
 
 from tasks.landscape import Floats
 from tasks.section import unflattened
@@ -189,7 +189,7 @@ def _curvature(
         outputs: Tensor = functional_call(upper, own, (seen,))
         return (outputs.squeeze(1) - goal).square().mean()
 
-    spectrum = torch.linalg.eigvalsh(vmap(hessian(loss))(flat, values)).abs()
+    spectrum = torch.linalg.eigvalsh(vmap(jacrev(grad(loss)))(flat, values)).abs()
     return _numpy(spectrum.amin(1) / spectrum.amax(1))
 
 

@@ -25,7 +25,7 @@ def condition_figures(nets: Sequence[tuple[Net, int, Sequence[str]]]) -> dict[st
             "that are no global minima, near 10⁻²⁰ and below those of global ones.",
             "least |eigenvalue| of the Hessian by the layers above, relative to the greatest",
             "loss",
-            lambda scans: [*(_points(scans, *net) for net in nets), _border()],
+            lambda scans: _with_border([_points(scans, *net) for net in nets]),
             x_scale="log",
             y_scale="log",
         )
@@ -43,5 +43,9 @@ def _label(net: Net, layer: int) -> str:
     return net.words if len(net.widths) == 1 else f"{net.words}: layer {layer}"
 
 
-def _border() -> Series:
-    return Series("counts as nonsingular", [NONSINGULAR, NONSINGULAR], [1e-34, 1.0], "bound")
+def _with_border(series: Sequence[Series]) -> list[Series]:
+    """The points, and what their Hessians are held to, as high as they reach."""
+    heights = [y for one in series for y in one.y if y > 0]
+    ends = [min(heights, default=1.0), max(heights, default=1.0)]
+    at = [NONSINGULAR, NONSINGULAR]
+    return [*series, Series("counts as nonsingular", at, ends, "bound")]

@@ -12,6 +12,9 @@ from dataclasses import replace
 from schemas.study import Claim
 from tasks.wide import nguyen_hein_measures as measures
 from tasks.wide.conditions import NONSINGULAR, STEP, THEOREM, Condition
+from tasks.wide.yu_chen_claims import as_printed
+from tasks.wide.yu_chen_measures import wide_and_distinct
+from tasks.wide.yu_chen_scans import MIDDLE
 
 THEOREM_OF = "Nguyen & Hein 2017, arXiv:1704.08045, Theorem 3.8"
 STEP_OF = "Nguyen & Hein 2017, arXiv:1704.08045, a step of the proof of Theorem 3.8"
@@ -21,6 +24,19 @@ CURVATURE, CONDITIONS = "curvature", "conditions"
 """Figure and table of the study."""
 _SINGULAR = 1e-12
 """Of what is singular by construction, least |eigenvalue| relative to the greatest."""
+
+
+def narrow_has_none(words: str, scan: str) -> Claim:
+    """The control of Yu & Chen's claim: with fewer units descents do end in bad minima."""
+    return replace(
+        as_printed(MIDDLE),
+        statement=f"{words} on more distinct samples: every local minimum is global: greatest loss "
+        "of those at which descents end, above the least",
+        statistic=measures.greatest_minimum(scan),
+        threshold=measures.GLOBAL,
+        figure=scan,
+        hypothesis=wide_and_distinct(scan),
+    ).as_control("no-bad-minimum-narrow")
 
 
 def condition_suffices(name: str, words: str, scans: Sequence[str]) -> Claim:

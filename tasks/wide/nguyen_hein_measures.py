@@ -46,12 +46,14 @@ class Ends:
         losses: above the global minimum, or where that is not known above the least of the same
             data, (R,).
         critical: whether the gradient is within the tolerance, (R,).
+        minima: which of them are not saddles, (R,).
         layers: what the conditions come to for each hidden layer, at points (R,).
         qualified: whether samples are distinct and the activation is one the theorem speaks of.
     """
 
     losses: Floats
     critical: Mask
+    minima: Mask
     layers: tuple[LayerConditions, ...]
     qualified: bool
 
@@ -81,6 +83,7 @@ def ends_of(tree: xr.DataTree) -> Ends:
     return Ends(
         np.concatenate([part.losses for part in parts]),
         np.concatenate([part.critical for part in parts]),
+        np.concatenate([part.minima for part in parts]),
         tuple(map(_joined, zip(*(part.layers for part in parts), strict=True))),
         all(part.qualified for part in parts),
     )
@@ -90,7 +93,8 @@ def _of_replicate(data: xr.Dataset, facts: Mapping[str, Any], least: float | Non
     points = np.asarray(data[END_PARAMETERS], dtype=np.float64)
     known = np.isfinite(points).all(axis=1)
     losses = np.asarray(data["end_loss"], dtype=np.float64)[known]
-    critical = np.asarray(data["outcome"])[known] != DescentOutcome.NOT_CONVERGED
+    outcomes = np.asarray(data["outcome"])[known]
+    critical = np.asarray(outcomes != DescentOutcome.NOT_CONVERGED)
     inputs, targets = (np.asarray(facts[name], dtype=np.float64) for name in ("inputs", "targets"))
     module = network(facts["dimensions"], facts["widths"], facts["activation"], facts["bias"])
     if least is None:
@@ -98,6 +102,7 @@ def _of_replicate(data: xr.Dataset, facts: Mapping[str, Any], least: float | Non
     return Ends(
         losses - least,
         critical,
+        critical & (outcomes != DescentOutcome.SADDLE),
         conditions_at(module, points[known], inputs, targets),
         distinct(inputs) and facts["activation"] in QUALIFIED,
     )
@@ -120,6 +125,16 @@ def greatest_loss(conditions: Collection[Condition], *scans_of: str) -> Statisti
         ends = [ends_of(scans[scan]) for scan in scans_of]
         found = np.concatenate([each.losses[each.counted(conditions)] for each in ends])
         return float(found.max()) if found.size else None
+
+    return statistic
+
+
+def greatest_minimum(scan: str) -> Statistic:
+    """The greatest loss of the local minima at which descents end, above the least."""
+
+    def statistic(scans: Trees) -> float | None:
+        ends = ends_of(scans[scan])
+        return float(ends.losses[ends.minima].max()) if ends.minima.any() else None
 
     return statistic
 
