@@ -129,7 +129,7 @@ def _scale(name: str, parameter: Tensor) -> float:
 
 
 def start_of(module: nn.Module, parameters: SkipNetParameters, seed: int) -> dict[str, Tensor]:
-    """The parameters at the start, of the kind that is asked for."""
+    """Seeded parameters to start from: normal, or of equal units, or zero."""
     drawn = normal_numbers(module, seed, START)
     if parameters.start == "zero":
         return {name: torch.zeros_like(tensor) for name, tensor in drawn.items()}

@@ -25,7 +25,7 @@ class SkipNetParameters(Parameters):
         False, description="Whether the second image is the first one again, with another label."
     )
     hidden: Widths = Field(
-        (200, 10), description="Units of each hidden layer, the first one first."
+        (180, 20), description="Units of each hidden layer, the first one first."
     )
     activation: Literal["sigmoid", "softplus"] = Field(
         "sigmoid", description="Of the hidden units; softplus is log(1 + exp(20 x))/20."
@@ -35,19 +35,20 @@ class SkipNetParameters(Parameters):
         description="Skip units, M: hidden units, drawn at random, that lead straight to the "
         "outputs as well; by default none. All other random numbers are the same with and without.",
     )
-    start: Literal["normal", "equal", "zero"] = Field(
+    start: Literal["normal", "equal", "zero", "proof"] = Field(
         "normal",
         description="normal: each weight normal with variance 1/inputs of its unit, each bias with "
         "variance 1; equal: the same, but all units of a hidden layer are its first one; zero: all "
-        "parameters are 0.",
+        "parameters are 0; proof: hidden layers as in the proof that skip units can tell all "
+        "samples apart, the other weights normal.",
     )
-    section: Literal["random", "output", "descent", "across"] = Field(
+    section: Literal["random", "hidden", "output", "descent", "across"] = Field(
         "random",
         description="random: an axis from the start along each of several directions that are "
-        "drawn like normal starts; output: the same for the last weights alone, those of the skip "
-        "units if there are any; descent: one axis, the path of Theorem 3.4 from the start, at 0, "
-        "to its end, at 1; across: one axis from this end, at 0, straight to a solution that was "
-        "trained from another start, at 1.",
+        "drawn like normal starts; hidden: the same for the hidden layers alone; output: the same "
+        "for the last weights alone, those of the skip units if there are any; descent: one axis, "
+        "the path of Theorem 3.4 from the start, at 0, to its end, at 1; across: one axis from "
+        "this end, at 0, straight to a solution that was trained from another start, at 1.",
     )
     epsilon: Annotated[FiniteFloat, Field(gt=0)] = Field(
         1e-3, description="The path ends at half this loss, or below."
@@ -64,6 +65,11 @@ class SkipNetParameters(Parameters):
             raise ValueError(
                 f"skips is {self.skips} and there are {self.units} hidden units; ask for at most "
                 "as many, or widen hidden"
+            )
+        if self.start == "proof" and self.skips is None:
+            raise ValueError(
+                "start: proof is one of skip units, and skips is missing; give skips, or start: "
+                "normal"
             )
         paths = self.section in ("descent", "across")
         if paths and self.skips is not None and self.skips < self.samples:

@@ -20,11 +20,12 @@ from torch import Tensor
 from torch.func import grad, jvp
 
 from schemas.errors import WorkError
+from tasks.skips.features import rank
 from tasks.skips.networks import MOVES, hidden_names, normal_numbers
 from tasks.skips.problem import Point, Problem
 
-WELL_CONDITIONED = 1e-9
-"""Least over greatest singular value of Ψ: from here on rounding of ΨV* is of no account."""
+WELL_CONDITIONED = 2.0**15
+"""Margin of the rank of Ψ from which on rounding of ΨV* is of no account."""
 ALLOWED = 1e-10
 """Rise of the loss that is taken for rounding, relative to 1 + loss."""
 _SPAN = 1e-3
@@ -52,27 +53,22 @@ class DescendingPath:
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Singular values of Ψ: how many are above rounding, the least and the greatest of all N."""
+    """How far Ψ (N, M) is from losing rank N.
+
+    Attributes:
+        rank: singular values above rounding.
+        margin: the least of N singular values in units of that rounding; 0 where M < N.
+    """
 
     rank: int
-    least: float
-    greatest: float
-
-    @property
-    def ratio(self) -> float:
-        """Least over greatest; 0 where there are fewer than N."""
-        return self.least / self.greatest if self.greatest > 0 else 0.0
+    margin: float
 
 
 def conditioning(features: Tensor) -> Conditioning:
-    """Of Ψ (N, M), float64; rounding is max(N, M)·eps times the greatest singular value."""
-    values = torch.linalg.svdvals(features)
-    greatest = float(values[0])
-    rounding = max(features.shape) * torch.finfo(features.dtype).eps * greatest
-    full = len(values) == len(features)
-    return Conditioning(
-        int((values > rounding).sum()), float(values[-1]) if full else 0.0, greatest
-    )
+    """Of Ψ (N, M), in float64."""
+    found = rank(features)
+    wide = features.shape[1] >= features.shape[0] and found.tolerance > 0
+    return Conditioning(found.rank, found.smallest / found.tolerance if wide else 0.0)
 
 
 def target_scale(epsilon: float, outputs: int) -> float:
@@ -94,7 +90,7 @@ def descending_path(
         WorkError: no move is found after which Ψ has rank N, or V* misses its loss by rounding.
     """
     before = conditioning(problem.parts(start)[1])
-    moved = attainable and before.ratio < WELL_CONDITIONED
+    moved = attainable and before.margin < WELL_CONDITIONED
     full_rank = _to_full_rank(problem, start, before, seed) if moved else dict(start)
     added, features = problem.parts(full_rank)
     after = conditioning(features)
@@ -105,8 +101,8 @@ def descending_path(
     if attainable and abs(predicted - epsilon / 2) > _MISSED * epsilon:
         raise WorkError(
             f"the path ends at a loss of {predicted:.3g}, expected {epsilon / 2:.3g}: the rank of "
-            f"the features is lost in rounding, with singular values from {after.least:.1g} to "
-            f"{after.greatest:.1g}; give more skips or wider hidden layers"
+            f"the features is lost in rounding, whose least singular value is {after.margin:.1g} "
+            "times that; give more skips or wider hidden layers"
         )
     part = _least_point(problem, full_rank, goal)
     end = problem.with_readout(
@@ -114,9 +110,9 @@ def descending_path(
     )
     facts = {
         "rank_at_start": before.rank,
-        "conditioning_at_start": before.ratio,
+        "margin_at_start": before.margin,
         "rank": after.rank,
-        "conditioning": after.ratio,
+        "margin": after.margin,
         "moved": moved,
         "readout_norm": float(readout.norm()),
         "stopped_at": part,
@@ -154,9 +150,9 @@ def _to_full_rank(
         else:
             continue
         reached = conditioning(problem.parts(moved)[1])
-        if reached.ratio > best.ratio:
+        if reached.margin > best.margin:
             best, found = reached, moved
-        if best.ratio >= WELL_CONDITIONED:
+        if best.margin >= WELL_CONDITIONED:
             return found
     if best.rank < len(problem.inputs):
         raise WorkError(

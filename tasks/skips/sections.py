@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from tasks.landscape import FieldVariable, Floats
 from tasks.paths.charts import PolygonChart
 from tasks.registry import BuildContext
 from tasks.section import Section, axis_count_error
+from tasks.skips.full_rank import full_rank
 from tasks.skips.networks import (
     DIRECTIONS,
     OTHER_START,
@@ -32,12 +33,13 @@ from tasks.skips.networks import (
 from tasks.skips.parameters import SkipNetParameters
 from tasks.skips.path import DescendingPath, conditioning, descending_path
 from tasks.skips.problem import Point, Problem
+from tasks.skips.wrapper import SkipToOutput
 
-SOLVED = 1e-4
+SOLVED = 1e-3
 """Loss of a solution that was trained."""
 CURVATURE = "output_curvature"
 """Field of the section `output`: what the second derivative along its first axis should be."""
-_MOST_ITERATIONS = 5000
+_MOST_ITERATIONS = 1000
 
 
 @dataclass(frozen=True)
@@ -53,12 +55,15 @@ def section_of(parameters: SkipNetParameters, problem: Problem, context: BuildCo
     """The section that is asked for.
 
     Raises:
-        SpecError: the number of axes does not fit.
+        SpecError: the number of axes does not fit, or a proof's start cannot be made.
         WorkError: the path or the solution cannot be found.
     """
     z = context.axes
     start = start_of(problem.module, parameters, context.seed)
-    if parameters.section in ("random", "output"):
+    if parameters.start == "proof":
+        made = full_rank(cast("SkipToOutput", problem.module), problem.inputs, context.seed)
+        start.update(made.parameters)
+    if parameters.section in ("random", "hidden", "output"):
         return _directions(parameters, problem, start, context.seed, z)
     if z != 1:
         raise axis_count_error(z, 1, f"section: {parameters.section}")
@@ -76,14 +81,15 @@ def section_of(parameters: SkipNetParameters, problem: Problem, context: BuildCo
 def _directions(
     parameters: SkipNetParameters, problem: Problem, start: Point, seed: int, z: int
 ) -> Looked:
-    """Random directions, or those that move V alone."""
-    names = set(start) if parameters.section == "random" else set(readout_names(problem.module))
+    """Random directions, or those that move the hidden layers or V alone."""
+    moved = {"random": tuple(start), "hidden": hidden_names(problem.module)}
+    names = moved.get(parameters.section) or readout_names(problem.module)
     directions = []
     for axis in range(z):
         drawn = normal_numbers(problem.module, seed, DIRECTIONS, axis)
         directions.append({name: tensor for name, tensor in drawn.items() if name in names})
     found = conditioning(problem.parts(start)[1])
-    facts = {"rank_at_start": found.rank, "conditioning_at_start": found.ratio}
+    facts = {"rank_at_start": found.rank, "margin_at_start": found.margin}
     fields: dict[str, FieldVariable] = {}
     if parameters.section == "output":
         fields[CURVATURE] = FieldVariable(
@@ -156,7 +162,12 @@ def _solution(problem: Problem, context: BuildContext) -> dict[str, Tensor]:
         jac=True,
         method="L-BFGS-B",
         callback=solved,
-        options={"maxiter": _MOST_ITERATIONS, "maxfun": 2 * _MOST_ITERATIONS, "ftol": 0.0},
+        options={
+            "maxiter": _MOST_ITERATIONS,
+            "maxfun": 2 * _MOST_ITERATIONS,
+            "ftol": 0.0,
+            "gtol": 0.0,
+        },
     )
     if not found.fun <= SOLVED:
         raise WorkError(

@@ -13,10 +13,12 @@ from schemas.errors import SpecError, listing
 from tasks.landscape import Landscape
 from tasks.objective import EmpiricalRisk, cross_entropy
 from tasks.registry import BuildContext
+from tasks.skips.assumption import check_assumption
 from tasks.skips.networks import images_of, network_of
 from tasks.skips.parameters import SkipNetParameters
 from tasks.skips.problem import Problem
 from tasks.skips.sections import section_of
+from tasks.skips.wrapper import SkipToOutput
 from tasks.threads import one_thread
 
 TRAIN = "train"
@@ -44,8 +46,16 @@ def build_skip_net(parameters: SkipNetParameters, context: BuildContext) -> Land
         EmpiricalRisk(module, cross_entropy, {TRAIN: images}),
         looked.section,
         fields=looked.fields,
-        facts={**_facts(parameters), **looked.facts},
+        facts={**_facts(parameters), "assumption_unmet": _unmet(problem), **looked.facts},
     )
+
+
+def _unmet(problem: Problem) -> list[str]:
+    """Why assumption 3.1 is not met; nothing where it is."""
+    if not isinstance(problem.module, SkipToOutput):
+        return ["there are no skip units"]
+    found = check_assumption(problem.module, problem.inputs)
+    return [each.reason for each in found if not each.met]
 
 
 def _facts(parameters: SkipNetParameters) -> dict[str, Any]:
