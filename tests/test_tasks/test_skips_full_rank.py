@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.func import functional_call
@@ -219,15 +219,12 @@ def test_what_the_construction_is_not_for(made, message):
 
 @settings(deadline=None, max_examples=100)
 @given(st.integers(1, 8), st.integers(2, 5), st.floats(0, 30), st.integers(0, 10**6))
-def test_no_sample_is_wrong_below_the_bound(number, classes, scale, seed):
+def test_with_a_sample_that_is_wrong_the_loss_is_above_the_bound(number, classes, scale, seed):
     random = torch.Generator().manual_seed(seed)
-    logits = torch.randn(number, classes, generator=random, dtype=torch.float64)
+    logits = scale * torch.randn(number, classes, generator=random, dtype=torch.float64)
     targets = logits.argmax(dim=1)
-    logits *= scale
-    if seed % 2:
-        targets[0] = int(logits[0].argsort()[-2])
-    assume(float(cross_entropy(logits, targets)) < zero_error_below(number))
-    assert torch.equal(logits.argmax(dim=1), targets)
+    targets[0] = int(logits[0].argsort()[-2])
+    assert float(cross_entropy(logits, targets)) >= zero_error_below(number) * (1 - 1e-12)
 
 
 @pytest.mark.parametrize("number", [1, 2, 4, 64])

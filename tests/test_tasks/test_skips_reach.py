@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional
@@ -24,6 +24,7 @@ from tests.test_tasks.test_skips_assumption import IMAGES, ROWS, convolutional, 
     padding=st.sampled_from([0, 1, 2, "same", "valid"]),
     seed=st.integers(0, 99),
 )
+@example(groups=1, kernel=2, stride=1, dilation=1, padding="same", seed=0)
 def test_patches_are_what_a_convolution_sees(groups, kernel, stride, dilation, padding, seed):
     stride = 1 if padding == "same" else stride
     layer = nn.Conv2d(2, 4, kernel, stride, padding, dilation, groups, dtype=torch.float64)
