@@ -34,7 +34,7 @@ CHANCE = 0.15
 """Most accuracy of ten classes that counts as chance."""
 FITTED = 0.999
 LEARNT = 0.8
-CLEARLY = 0.02
+CLEARLY = 0.01
 STUCK = 0.5
 _DEEP_LAYERS = 5
 """Hidden layers of a network that is deep."""
@@ -66,7 +66,7 @@ def at_chance() -> list[Claim]:
                 lambda facts: (
                     facts["activation"] == SIGMOID
                     and facts["connections"] == PLAIN
-                    and facts["layers"] >= _DEEP_LAYERS
+                    and facts["hidden_layers"] >= _DEEP_LAYERS
                 ),
             ),
         )
@@ -127,16 +127,16 @@ def generalises() -> list[Claim]:
 
 
 def overfits() -> list[Claim]:
-    """Random features fit as well and generalise less; a plain softplus network does not."""
+    """Random features fit as well and generalise less; the other way round it is not so."""
 
-    def claim(activation: str, connections: str) -> Claim:
+    def claim(activation: str, connections: str, other: str) -> Claim:
         scan = arm_name(activation, connections)
         return Claim(
             name=f"{activation}-{connections}-overfits",
-            statement=f"{_words(activation, connections)} is worse on other images than the one "
-            "trained with skip units: loss of test accuracy, mean over seeds",
+            statement=f"{_words(activation, connections)} is worse on other images than "
+            f"{_words(activation, other)}: loss of test accuracy, mean over seeds",
             source=TABLES,
-            statistic=measures.gain(arm_name(activation, SKIP), scan),
+            statistic=measures.gain(arm_name(activation, other), scan),
             threshold=CLEARLY,
             sense="at least",
             figure=TABLE,
@@ -146,9 +146,9 @@ def overfits() -> list[Claim]:
         )
 
     return [
-        claim(SIGMOID, RANDOM),
-        claim(SOFTPLUS, RANDOM),
-        claim(SOFTPLUS, PLAIN).as_control(),
+        claim(SIGMOID, RANDOM, SKIP),
+        claim(SOFTPLUS, RANDOM, SKIP),
+        claim(SOFTPLUS, SKIP, RANDOM).as_control(),
     ]
 
 
@@ -194,7 +194,7 @@ def deep(sizes: TrainingSizes) -> list[Claim]:
 
 
 def _is_deep_and_plain(facts: Facts, layers: int) -> bool:
-    return bool(facts["layers"] == layers and facts["connections"] == PLAIN)
+    return bool(facts["hidden_layers"] == layers and facts["connections"] == PLAIN)
 
 
 def _as_many_units(scan: str) -> Hypothesis:
@@ -204,7 +204,7 @@ def _as_many_units(scan: str) -> Hypothesis:
 def _words(activation: str, connections: str) -> str:
     return {
         PLAIN: f"a plain deep {activation} network",
-        SKIP: f"a deep {activation} network with skip units, trained by SGD,",
+        SKIP: f"a deep {activation} network with skip units that is trained by SGD",
         RANDOM: f"a deep {activation} network whose skip units' weights alone are trained",
     }[connections]
 

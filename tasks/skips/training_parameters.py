@@ -73,6 +73,11 @@ class SkipTrainingParameters(Parameters):
             return 0
         return self.samples if self.skips is None else self.skips
 
+    @property
+    def hidden_layers(self) -> int:
+        """All of them, the dense one behind convolutions among them."""
+        return self.layers + (self.network == "conv")
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         if self.connections == "plain" and self.skips is not None:

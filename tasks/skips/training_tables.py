@@ -106,7 +106,7 @@ def _training(scans: Trees, scan: str) -> list[Cell]:
         scan,
         facts["samples"],
         facts["skips"],
-        facts["layers"],
+        facts["hidden_layers"],
         facts["parameters"],
         facts["epochs"],
         facts["batch"],

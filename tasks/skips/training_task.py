@@ -169,7 +169,7 @@ def _facts(
         "test_samples": len(splits[TEST]),
         "labels": parameters.labels,
         "network": parameters.network,
-        "layers": parameters.layers,
+        "hidden_layers": parameters.hidden_layers,
         "width": parameters.width,
         "activation": parameters.activation,
         "connections": parameters.connections,
