@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from scipy.optimize import brentq
 from torch import Tensor
-from torch.func import grad, jvp
+from torch.func import grad
 
 from schemas.errors import WorkError
 from tasks.skips.features import rank
@@ -181,14 +181,11 @@ def _rises(problem: Problem, first: Point, last: Point) -> bool:
 def _least_point(problem: Problem, first: Point, last: Point) -> float:
     """Where the loss is least on a line in V, a part of it in [0, 1]; it is convex there."""
 
+    def loss(part: Tensor) -> Tensor:
+        return problem.loss({n: first[n] + part * (last[n] - first[n]) for n in first})
+
     def slope(part: float) -> float:
-        at = torch.tensor(part, dtype=torch.float64)
-        along = jvp(
-            lambda t: problem.loss({n: first[n] + t * (last[n] - first[n]) for n in first}),
-            (at,),
-            (torch.ones_like(at),),
-        )
-        return float(along[1])
+        return float(grad(loss)(torch.tensor(part, dtype=torch.float64)))
 
     if slope(1.0) <= 0:
         return 1.0

@@ -11,7 +11,7 @@ import torch
 
 from schemas.errors import SpecError, listing
 from tasks.landscape import Landscape
-from tasks.objective import EmpiricalRisk, cross_entropy
+from tasks.objective import EmpiricalRisk, Split, cross_entropy
 from tasks.registry import BuildContext
 from tasks.skips.assumption import check_assumption
 from tasks.skips.networks import images_of, network_of
@@ -43,7 +43,7 @@ def build_skip_net(parameters: SkipNetParameters, context: BuildContext) -> Land
     with one_thread():
         looked = section_of(parameters, problem, context)
     return Landscape(
-        EmpiricalRisk(module, cross_entropy, {TRAIN: images}),
+        EmpiricalRisk(module, cross_entropy, {TRAIN: Split(problem.inputs, problem.targets)}),
         looked.section,
         fields=looked.fields,
         facts={**_facts(parameters), "assumption_unmet": _unmet(problem), **looked.facts},
