@@ -130,7 +130,17 @@ def test_psi_tends_to_a_triangle(activation):
     carried = ACTIVATIONS[activation]()(x @ weight.T + bias)[:, 0]
     triangle = psi[carried.argsort(descending=True)]
     assert float(triangle.tril(-1).abs().max()) < 1e-50
-    assert bool((triangle.diagonal() > 0.99).all())
+    expected = {"sigmoid": 1.0, "softplus": 128 / 20}[activation]
+    torch.testing.assert_close(triangle.diagonal(), torch.full((40,), expected).double())
+
+
+def test_the_projection_keeps_the_samples_apart():
+    x = samples(40)
+    found = full_rank(with_skips(network("sigmoid", 5, 40), x[:2].float(), after=["3"]), x)
+    directions = [*samples(60), found.parameters["network.0.weight"][0]]
+    values = torch.stack([x @ direction for direction in directions]).sort(dim=1).values
+    least = values.diff(dim=1).amin(dim=1) / (values[:, -1] - values[:, 0])
+    assert int((least[:-1] < least[-1]).sum()) > 50
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])
