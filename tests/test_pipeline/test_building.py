@@ -18,7 +18,7 @@ import xarray as xr
 from pipeline.building import _arrived, build_landscapes, builds_at_once
 from pipeline.devices import session
 from pipeline.running import run
-from pipeline.shipping import landscape_hash
+from pipeline.shipping import landscape_hash, pack
 from schemas import Interrupted, SpecError, parse_spec
 from schemas.compute import Compute
 from schemas.errors import WorkError
@@ -45,7 +45,8 @@ class Bowl:
 def build_bowl(parameters, context):
     """A bowl about a seeded place; files in the base folder tell it to misbehave, it tells of pids.
 
-    With the file `pair` it waits until two are at it, with `alone` it is an error if they are.
+    With the file `last` the first of three waits for the others, with `alone` it is an error if two
+    are at it.
     """
     base = context.base
     (base / f"pid-{os.getpid()}").touch()
@@ -59,10 +60,10 @@ def build_bowl(parameters, context):
         time.sleep(SECONDS)
     at_work = base / f"at-work-{context.seed}"
     at_work.touch()
-    if (base / "pair").exists():
-        (base / f"came-{context.seed}").touch()
+    (base / f"came-{context.seed}").touch()
+    if (base / "last").exists() and context.seed == 0:
         end = time.monotonic() + SECONDS
-        while len(list(base.glob("came-*"))) < 2:
+        while len(list(base.glob("came-*"))) < 3:
             assert time.monotonic() < end, "no other replicate is built"
             time.sleep(0.01)
     if (base / "alone").exists():
@@ -110,17 +111,16 @@ def test_replicates_are_built_at_once_elsewhere_and_are_the_same(tmp_path, bowls
     assert pids(tmp_path) == {os.getpid()}
     (tmp_path / f"pid-{os.getpid()}").unlink()
     told = []
-    for workers, kind in ((2, "pair"), (1, "alone")):
+    for workers, kind in ((2, "last"), (1, "alone")):
         (tmp_path / kind).touch()
+        for path in tmp_path.glob("came-*"):
+            path.unlink()
         there = build_landscapes(
             spec_of(), tmp_path, workforce=force(workers), display=lambda *step: told.append(step)
         )
         (tmp_path / kind).unlink()
         assert [landscape_hash(part) for part in there] == [landscape_hash(part) for part in here]
         assert [part.facts for part in there] == [part.facts for part in here]
-        assert all(
-            part.objective.functions["train"].centre.numpy().flags.writeable for part in there
-        )
     assert os.getpid() not in pids(tmp_path)
     assert told == [("building replicates", done, 3) for done in (0, 1, 2, 3)] * 2
 
@@ -168,6 +168,14 @@ def test_a_scan_of_such_replicates_is_that_of_a_single_process(
     assert not (tmp_path / "deadly").exists()
     spread, single = (xr.open_zarr(stores[workers]).load() for workers in (2, 0))
     xr.testing.assert_identical(spread["loss"], single["loss"])
+
+
+def test_what_comes_back_does_not_lie_in_rays_memory(monkeypatch):
+    packed = pack(Landscape(ClosedForm({"train": Bowl(torch.ones(2))}), coordinate_section(2)))
+    monkeypatch.setattr(ray, "get", lambda reference: packed)
+    centre = _arrived(None, 0, attempt=1, retries=0).objective.functions["train"].centre
+    assert centre.tolist() == [1, 1]
+    assert centre.data_ptr() not in [buffer.ctypes.data for buffer in packed.buffers]
 
 
 def test_a_process_that_keeps_dying_is_one_line(monkeypatch):
