@@ -31,7 +31,8 @@ class FullRank:
 
     Attributes:
         parameters: all `network.` parameters by name, float64.
-        steepness: α_j times the step from sample j to the next, the same for all units.
+        steepness: α_j times the step from sample j to the next, and times β of a softplus; the same
+            for all units.
         rank: of Ψ there.
     """
 
