@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from schemas import Outcome
 from schemas.errors import SpecError
 from tasks import TASKS
+from tasks.students.balls import balls
 from tasks.wide import yu_chen_claims
-from tasks.wide.certificate import DERIVATIVES, prove_trap
+from tasks.wide.certificate import DERIVATIVES, _OneUnit, prove_trap
 from tasks.wide.network import ACTIVATIONS
 from tasks.wide.parameters import conditions
 from tasks.wide.trap import derivatives, make_trap
@@ -142,11 +143,35 @@ def test_what_is_not_proved():
         False,
         False,
     )
-    twice = np.vstack([inputs, inputs[:1]])
-    again = proof_of(twice, trap, targets=np.append(trap.targets, trap.targets[0]))
+    twice, units = np.vstack([inputs, inputs[:1]]), np.full(11, 10 / 11)
+    targets = np.append(trap.targets, trap.targets[0])
+    again = proof_of(twice, trap, targets=targets, outputs=units)
     assert not again.features_nonsingular
     with pytest.raises(SpecError, match="inputs: got shape"):
         proof_of(inputs[:, :1], trap)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_the_derivatives_of_the_equations_are_enclosed(activation):
+    inputs, trap = made(activation=activation)
+    x, y = torch.from_numpy(inputs), torch.from_numpy(trap.targets)
+    unit = ACTIVATIONS[activation]()
+
+    def error(point):
+        return (point[2] * unit(x @ point[:2]) - y).square().sum() / 2
+
+    # The gradient of the loss of one unit is (s·Σeσ'x, Σeσ).
+    point = np.append(trap.unit + 0.1, 3.0)
+    here = torch.from_numpy(point)
+    slope = torch.autograd.functional.jacobian(error, here).numpy()
+    hessian = torch.autograd.functional.hessian(error, here).numpy()
+    one = _OneUnit(balls(inputs), balls(trap.targets), DERIVATIVES[activation])
+    scale = np.array([3.0, 3.0, 1.0])
+    found = one.equations(balls(point)).astype(float)
+    np.testing.assert_allclose(found, slope / scale, rtol=1e-9)
+    expected = hessian / scale[:, None]
+    expected[:2, 2] -= found[:2] / 3
+    np.testing.assert_allclose(one.jacobian(balls(point)).astype(float), expected, rtol=1e-9)
 
 
 def test_the_radius_holds_the_exact_critical_point():
