@@ -1,8 +1,8 @@
 """What is claimed of trained networks with skip units and without.
 
 Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749, section 4. The statistics are in
-`training_measures`. The thresholds were set after trials with other seeds and before the study's
-own trainings.
+`training_measures`. The thresholds were set after trials at full size with other seeds, and at the
+quick sizes.
 """
 
 from __future__ import annotations
