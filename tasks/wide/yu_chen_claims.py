@@ -42,8 +42,8 @@ def yu_chen_figures(widths: Sequence[int]) -> dict[str, Figure]:
     return {
         WAY: Figure(
             "From the local minimum of equal units straight to a global one",
-            "0 is a local minimum, proved to be one, and 1 a point with a loss of 0. From 0 the loss "
-            "first rises, if only by a little.",
+            "0 is a local minimum, proved to be one, and 1 a point with a loss of 0. From 0 the "
+            "loss first rises, if only by a little.",
             "t",
             "loss, relative to that of the local minimum",
             lambda scans: [line(scans) for line in lines],
