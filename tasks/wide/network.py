@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -26,7 +27,7 @@ def network(dimensions: int, widths: Sequence[int], activation: str, bias: bool)
     """
     sizes = [dimensions, *widths, 1]
     parts: OrderedDict[str, nn.Module] = OrderedDict()
-    for number, (inputs, units) in enumerate(zip(sizes[:-1], sizes[1:], strict=True), start=1):
+    for number, (inputs, units) in enumerate(pairwise(sizes), start=1):
         parts[f"layer{number}"] = nn.Linear(inputs, units, bias=bias, dtype=torch.float64)
         if number <= len(widths):
             parts[f"unit{number}"] = ACTIVATIONS[activation]()
