@@ -161,6 +161,12 @@ STUDIES = {
             "as is published, and hardly ever with one student more.",
             module="tasks.students.study:teacher_student_study",
         ),
+        StudyEntry(
+            name="wide-layer",
+            summary="As many units as samples leave bad local minima, proved; critical points are "
+            "global where features have full rank.",
+            module="tasks.wide.study:wide_layer_study",
+        ),
     )
 }
 """Every study, by name."""
