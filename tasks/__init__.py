@@ -167,6 +167,12 @@ STUDIES = {
             "global where features have full rank.",
             module="tasks.wide.study:wide_layer_study",
         ),
+        StudyEntry(
+            name="no-bad-valleys",
+            summary="With connections from enough hidden units to the outputs the loss can fall to "
+            "nearly zero from anywhere; planes and trainings with and without.",
+            module="tasks.skips.study:no_bad_valleys_study",
+        ),
     )
 }
 """Every study, by name."""

@@ -14,7 +14,7 @@ from tasks.skips.bounds import zero_error_below
 from tasks.skips.measures import Trees, along
 
 _SHOWN = 8
-"""Paths of a scan that are drawn."""
+"""Lines of a scan that are drawn."""
 
 
 def figures() -> dict[str, Figure]:
@@ -22,8 +22,7 @@ def figures() -> dict[str, Figure]:
     return {
         "falling": Figure(
             "The path of Theorem 3.4",
-            f"Loss along the path: the greatest of all starts, and {_SHOWN} normal starts of "
-            "sigmoids. From 0 to ½ the other parameters U move if the features lack full rank, "
+            "Loss along the path, at each point the greatest of all starts of a kind. From 0 to ½ the other parameters U move if the features lack full rank, "
             "from ½ to 1 the skip units' weights V. The dashed line is log 2/N.",
             "t",
             "loss",
@@ -81,7 +80,7 @@ def _t(trees: Trees, scan: str) -> list[float]:
 
 def _falling(trees: Trees) -> list[Series]:
     worst = [
-        Series(f"greatest, {words}, {activation}", _t(trees, scan), along(trees[scan]).max(axis=0))
+        Series(f"{words}, {activation}", _t(trees, scan), along(trees[scan]).max(axis=0))
         for words, kind in (
             ("normal starts", scans.NORMAL),
             ("equal units", scans.EQUAL),
@@ -89,14 +88,9 @@ def _falling(trees: Trees) -> list[Series]:
         )
         for activation, scan in kind.items()
     ]
-    normal = scans.NORMAL[scans.SIGMOID]
-    single = [
-        Series(f"start {number}", _t(trees, normal), row)
-        for number, row in enumerate(along(trees[normal])[:_SHOWN])
-    ]
-    samples = facts_of(trees[normal])[0]["samples"]
+    samples = facts_of(trees[scans.NORMAL[scans.SIGMOID]])[0]["samples"]
     bound = [zero_error_below(samples)] * 2
-    return [*worst, *single, Series(f"log 2/N, N = {samples}", [0.0, 1.0], bound, "bound")]
+    return [*worst, Series(f"log 2/N, N = {samples}", [0.0, 1.0], bound, "bound")]
 
 
 def _ends(trees: Trees) -> list[Series]:

@@ -155,7 +155,7 @@ def test_errors_count_below_the_bound_alone():
 
 def test_figures_and_tables_are_made_of_the_scans(trees):
     drawn = {name: figure.series(trees) for name, figure in figures.figures().items()}
-    assert [len(each) for each in drawn.values()] == [9, 4, 2]
+    assert [len(each) for each in drawn.values()] == [7, 4, 2]
     assert drawn["lines"][0].label == "start 0, barrier 0.5"
     assert list(drawn["ends"][0].y) == [4e-4, 5e-4]
     panels = [name for pair in figures.pairs().values() for name in pair.panels.values()]
