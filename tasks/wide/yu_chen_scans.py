@@ -49,7 +49,7 @@ QUICK = Sizes((10,), 1000, 40, 200, 200, 31)
 
 def near(data: str, width: int) -> list[str]:
     """The scans of perturbations of equal units."""
-    return [f"{data}-{width}-near-{scale:g}" for scale in SCALES]
+    return [f"{data}-{width}-near-{scale:.0e}" for scale in SCALES]
 
 
 def yu_chen_scans(sizes: Sizes) -> dict[str, dict[str, Any]]:
