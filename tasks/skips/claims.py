@@ -192,8 +192,8 @@ def _hidden_plane() -> list[Claim]:
     ]
 
 
-def surface_claims() -> list[Claim]:
-    """Figure 3: planes with skip units and without."""
+def surface_claims(near: bool) -> list[Claim]:
+    """Figure 3: planes with skip units and without, those `near` a start if there are any."""
     planes = [scans.surface_name(each, True) for each in scans.ACTIVATIONS]
     none = Claim(
         name="no-bad-valley",
@@ -222,6 +222,7 @@ def surface_claims() -> list[Claim]:
             )
             for each in scans.ACTIVATIONS
         ),
+        *([_near()] if near else []),
         _fewer("hidden-valleys", scans.HIDDEN_SKIPS, scans.HIDDEN_PLAIN, "surfaces-hidden"),
         _fewer(
             "hidden-valleys-exchanged", scans.HIDDEN_PLAIN, scans.HIDDEN_SKIPS, "surfaces-hidden"
@@ -229,6 +230,13 @@ def surface_claims() -> list[Claim]:
         none,
         hidden.as_control("bad-valley-hidden", "with U moved and V held fast"),
     ]
+
+
+def _near() -> Claim:
+    """What was found and not foreseen: a section may show valleys that its space has not."""
+    claim = _fewer("near-valleys", scans.NEAR_SKIPS, scans.NEAR_PLAIN, "surfaces-near")
+    statement = f"{claim.statement} (near a random start, where it was seen not to be so)"
+    return replace(claim, statement=statement, expected=Outcome.REFUTED)
 
 
 def _fewer(name: str, first: str, second: str, figure: str) -> Claim:

@@ -22,7 +22,8 @@ def figures() -> dict[str, Figure]:
     return {
         "falling": Figure(
             "The path of Theorem 3.4",
-            "Loss along the path, at each point the greatest of all starts of a kind. From 0 to ½ the other parameters U move if the features lack full rank, "
+            "Loss along the path, at each point the greatest of all starts of a kind. From 0 to ½ "
+            "the other parameters U move if the features lack full rank, "
             "from ½ to 1 the skip units' weights V. The dashed line is log 2/N.",
             "t",
             "loss",
@@ -50,13 +51,13 @@ def figures() -> dict[str, Figure]:
     }
 
 
-def pairs() -> dict[str, Surfaces]:
-    """Figure 3: planes with skip units beside those without."""
+def pairs(near: bool) -> dict[str, Surfaces]:
+    """Figure 3: planes with skip units beside those without, and `near` a start if asked for."""
     found = {
         f"surfaces-{each}": Surfaces(
             f"{each.capitalize()} with skip units and without",
-            "Loss over a random plane that moves all parameters, from the same random start along "
-            "the same directions, the skip units' weights apart.",
+            "Loss over a random plane through zero that moves all parameters, along the same "
+            "directions, the skip units' weights apart.",
             {
                 "with skip units": scans.surface_name(each, True),
                 "without": scans.surface_name(each, False),
@@ -64,6 +65,12 @@ def pairs() -> dict[str, Surfaces]:
         )
         for each in scans.ACTIVATIONS
     }
+    if near:
+        found["surfaces-near"] = Surfaces(
+            "Softplus near a random start, with skip units and without",
+            "Loss over a small random plane around a normal start that moves all parameters.",
+            {"with skip units": scans.NEAR_SKIPS, "without": scans.NEAR_PLAIN},
+        )
     found["surfaces-hidden"] = Surfaces(
         "Hidden layers alone, with skip units and without",
         "Loss over a random plane that moves the hidden layers U of sigmoids while V and the last "

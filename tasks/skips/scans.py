@@ -22,6 +22,9 @@ PATH_LOOSE, PATH_TIGHT = "path-loose", "path-tight"
 PATH_PLAIN, PATH_REPEATED, LINE_PLAIN = "path-plain", "path-repeated", "line-plain"
 OUTPUT_PLANE, HIDDEN_PLANE = "output-plane", "hidden-plane"
 HIDDEN_SKIPS, HIDDEN_PLAIN = "hidden-skips", "hidden-plain"
+NEAR_SKIPS, NEAR_PLAIN = "near-skips", "near-plain"
+NEAR = 0.9
+"""How far the planes around a random start reach."""
 
 _SKIPS = 160
 _FEW = 32
@@ -41,6 +44,7 @@ class Sizes:
         others: paths with other ε, and lines to solutions.
         side: points along each axis of the large planes.
         hidden_side: of those that move hidden layers alone.
+        near: whether there are planes around a random start, of the same side.
         small_side: of the planes with second derivatives.
         data, samples, hidden: of the large planes, with as many skip units as samples.
         workers: of all.
@@ -51,6 +55,7 @@ class Sizes:
     others: int
     side: int
     hidden_side: int
+    near: bool
     small_side: int
     data: str
     samples: int
@@ -64,6 +69,7 @@ FULL = Sizes(
     others=20,
     side=201,
     hidden_side=41,
+    near=True,
     small_side=21,
     data="mnist-subset",
     samples=1024,
@@ -77,6 +83,7 @@ QUICK = Sizes(
     others=2,
     side=21,
     hidden_side=21,
+    near=False,
     small_side=5,
     data="digits",
     samples=128,
@@ -198,26 +205,42 @@ def _planes(sizes: Sizes) -> dict[str, dict[str, Any]]:
 def _large_planes(sizes: Sizes) -> dict[str, dict[str, Any]]:
     """Pairs with the same images, start and directions, with skip units and without."""
 
-    def pair(seed: int, activation: str, side: int, section: str, skips: bool) -> dict[str, Any]:
+    def pair(
+        seed: int,
+        activation: str,
+        side: int,
+        skips: bool,
+        reach: float | None = None,
+        **changes: object,
+    ) -> dict[str, Any]:
         parameters: dict[str, Any] = {
             "data": sizes.data,
             "samples": sizes.samples,
             "hidden": list(sizes.hidden),
             "activation": activation,
-            "section": section,
+            **changes,
         }
         if skips:
             parameters["skips"] = sizes.samples
-        axes = _plane(side, WINDOWS[activation])
-        return _scan(sizes, parameters, seed, "float32", axes=axes)
+        return _scan(
+            sizes, parameters, seed, "float32", axes=_plane(side, reach or WINDOWS[activation])
+        )
 
+    side = sizes.hidden_side
     found = {
-        surface_name(activation, skips): pair(14 + number, activation, sizes.side, "random", skips)
+        surface_name(activation, skips): pair(
+            14 + number, activation, sizes.side, skips, section="random", start="zero"
+        )
         for number, activation in enumerate(ACTIVATIONS)
         for skips in (True, False)
     }
-    return {
-        **found,
-        HIDDEN_SKIPS: pair(16, SIGMOID, sizes.hidden_side, "hidden", True),
-        HIDDEN_PLAIN: pair(16, SIGMOID, sizes.hidden_side, "hidden", False),
+    found |= {
+        HIDDEN_SKIPS: pair(16, SIGMOID, side, True, section="hidden"),
+        HIDDEN_PLAIN: pair(16, SIGMOID, side, False, section="hidden"),
     }
+    if sizes.near:
+        found |= {
+            NEAR_SKIPS: pair(15, SOFTPLUS, side, True, section="random", reach=NEAR),
+            NEAR_PLAIN: pair(15, SOFTPLUS, side, False, section="random", reach=NEAR),
+        }
+    return found

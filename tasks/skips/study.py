@@ -31,10 +31,10 @@ def no_bad_valleys_study(quick: bool) -> Study:
             *claims.path_claims(),
             *claims.lemma_claims(),
             *claims.derivative_claims(),
-            *claims.surface_claims(),
+            *claims.surface_claims(sizes.near),
             *training_claims(trained),
         ),
         figures={**figures.figures(), **training_figures(trained)},
-        tables={**tables.tables(), **training_tables()},
-        surfaces=figures.pairs(),
+        tables={**tables.tables(sizes.near), **training_tables()},
+        surfaces=figures.pairs(sizes.near),
     )

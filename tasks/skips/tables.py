@@ -14,9 +14,9 @@ from tasks.skips import scans
 from tasks.skips.measures import Trees, bad_part, summary
 
 
-def tables() -> dict[str, Table]:
-    """The paths, and the planes."""
-    return {"paths": _paths(), "planes": _planes()}
+def tables(near: bool) -> dict[str, Table]:
+    """The paths, and the planes, with those `near` a start if there are any."""
+    return {"paths": _paths(), "planes": _planes(near)}
 
 
 def _paths() -> Table:
@@ -60,15 +60,18 @@ def _path(trees: Trees, scan: str) -> list[Cell]:
     return [scan, *(found[key] for key in keys)]
 
 
-def _planes() -> Table:
+def _planes(near: bool) -> Table:
+    others = (scans.NEAR_SKIPS, scans.NEAR_PLAIN) if near else ()
+    shown = (*scans.surfaces(), *others, scans.HIDDEN_SKIPS, scans.HIDDEN_PLAIN)
     return Table(
         "Random planes",
-        "Pairs from the same start along the same directions. Bad valleys are those of the plane, "
-        "at its resolution: the part of its points from which its least loss cannot be reached "
+        "Pairs from the same start, zero or a normal one, along the same directions. Bad valleys "
+        "are those of the plane, at its resolution: the part of its points from which its least loss cannot be reached "
         "without climbing, and the greatest climb.",
         (
             Column("scan"),
             Column("moved"),
+            Column("start"),
             Column("skip units"),
             Column("reach"),
             Column("points an axis"),
@@ -78,10 +81,7 @@ def _planes() -> Table:
             Column("in bad valleys", "%", 2),
             Column("depth"),
         ),
-        lambda trees: [
-            _plane(trees, scan)
-            for scan in (*scans.surfaces(), scans.HIDDEN_SKIPS, scans.HIDDEN_PLAIN)
-        ],
+        lambda trees: [_plane(trees, scan) for scan in shown],
     )
 
 
@@ -93,6 +93,7 @@ def _plane(trees: Trees, scan: str) -> list[Cell]:
     return [
         scan,
         moved,
+        facts["start"],
         facts["skips"],
         float(np.asarray(tree["a"].values).max()),
         loss.shape[-1],

@@ -31,7 +31,7 @@ EVERY = {
         *claims.path_claims(),
         *claims.lemma_claims(),
         *claims.derivative_claims(),
-        *claims.surface_claims(),
+        *claims.surface_claims(near=True),
     )
 }
 
@@ -84,6 +84,8 @@ def trees():
         found[name] = plane(0.0, skips=12 if kept else 0, assumption_unmet=[] if kept else ["no"])
     found[scans.HIDDEN_SKIPS] = plane(0.1, section="hidden")
     found[scans.HIDDEN_PLAIN] = plane(0.3, section="hidden", skips=0, **unmet)
+    found[scans.NEAR_SKIPS] = plane(0.06)
+    found[scans.NEAR_PLAIN] = plane(0.01, skips=0, **unmet)
     curved = ((2.0, 0.5), (0.5, 1.0))
     found[scans.OUTPUT_PLANE] = plane(hessian=curved, known=2.0, section="output")
     found[scans.HIDDEN_PLANE] = plane(hessian=((-1.0, 0.0), (0.0, -0.5)), section="hidden")
@@ -158,12 +160,12 @@ def test_figures_and_tables_are_made_of_the_scans(trees):
     assert [len(each) for each in drawn.values()] == [7, 4, 2]
     assert drawn["lines"][0].label == "start 0, barrier 0.5"
     assert list(drawn["ends"][0].y) == [4e-4, 5e-4]
-    panels = [name for pair in figures.pairs().values() for name in pair.panels.values()]
+    panels = [name for pair in figures.pairs(near=False).values() for name in pair.panels.values()]
     assert sorted(panels) == sorted([*scans.surfaces(), "hidden-skips", "hidden-plain"])
-    for table in tables.tables().values():
+    for table in tables.tables(near=True).values():
         rows = table.rows(trees)
         assert {len(row) for row in rows} == {len(table.columns)}
-    by_scan = {row[0]: row[1:] for row in tables.tables()["paths"].rows(trees)}
+    by_scan = {row[0]: row[1:] for row in tables.tables(near=True)["paths"].rows(trees)}
     assert by_scan["path-plain"][-3:] == [0.12, 0.3, 0.9]
     assert by_scan["path-plain"][2] == 0
-    assert tables.tables()["planes"].rows(trees)[-1][-2] == pytest.approx(30)
+    assert tables.tables(near=True)["planes"].rows(trees)[-1][-2] == pytest.approx(30)
