@@ -66,8 +66,8 @@ def _planes(near: bool) -> Table:
     return Table(
         "Random planes",
         "Pairs from the same start, zero or a normal one, along the same directions. Bad valleys "
-        "are those of the plane, at its resolution: the part of its points from which its least loss cannot be reached "
-        "without climbing, and the greatest climb.",
+        "are those of the plane, at its resolution: the part of its points from which its least "
+        "loss cannot be reached without climbing, and the greatest climb.",
         (
             Column("scan"),
             Column("moved"),
