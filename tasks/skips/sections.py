@@ -6,6 +6,7 @@ N = samples.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
@@ -39,7 +40,8 @@ SOLVED = 1e-3
 """Loss of a solution that was trained."""
 CURVATURE = "output_curvature"
 """Field of the section `output`: what the second derivative along its first axis should be."""
-_MOST_ITERATIONS = 1000
+_MOST_ITERATIONS = 300
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True)
@@ -136,42 +138,49 @@ def _polygon(problem: Problem, path: DescendingPath) -> Section:
 
 
 def _solution(problem: Problem, context: BuildContext) -> dict[str, Tensor]:
-    """Parameters of a loss of at most SOLVED, by L-BFGS from a start of their own."""
-    like = normal_numbers(problem.module, context.seed, OTHER_START)
-    sizes = [tensor.numel() for tensor in like.values()]
+    """Parameters of a loss of at most SOLVED, by L-BFGS from starts of their own.
+
+    The first one that leads there counts: some end where two samples cannot be told apart.
+    """
+    least = math.inf
+    for attempt in range(_ATTEMPTS):
+        start = normal_numbers(problem.module, context.seed, OTHER_START, attempt)
+        loss, found = _trained(problem, start)
+        if loss <= SOLVED:
+            return found
+        least = min(least, loss)
+    raise WorkError(
+        f"section: across: training ends at a loss of {least:.3g} at best, expected at most "
+        f"{SOLVED:g}; give wider hidden layers, fewer samples or another seed"
+    )
+
+
+def _trained(problem: Problem, start: Point) -> tuple[float, dict[str, Tensor]]:
+    """Where L-BFGS leads, and the loss there."""
+    sizes = [tensor.numel() for tensor in start.values()]
     of_point: Callable[[Point], tuple[dict[str, Tensor], Tensor]] = grad_and_value(problem.loss)
 
     def named(numbers: Floats) -> dict[str, Tensor]:
         parts = torch.split(torch.from_numpy(numbers.copy()), sizes)
-        pairs = zip(like.items(), parts, strict=True)
+        pairs = zip(start.items(), parts, strict=True)
         return {name: part.reshape(tensor.shape) for (name, tensor), part in pairs}
 
     def function(numbers: Floats) -> tuple[float, Floats]:
         slope, value = of_point(named(numbers))
-        flat: Floats = torch.cat([slope[name].flatten() for name in like]).numpy()
+        flat: Floats = torch.cat([slope[name].flatten() for name in start]).numpy()
         return float(value), flat
 
     def solved(intermediate_result: OptimizeResult) -> None:
         if intermediate_result.fun <= SOLVED:
             raise StopIteration
 
-    first: Floats = torch.cat([tensor.flatten() for tensor in like.values()]).numpy()
+    first: Floats = torch.cat([tensor.flatten() for tensor in start.values()]).numpy()
     found = minimize(
         function,
         first,
         jac=True,
         method="L-BFGS-B",
         callback=solved,
-        options={
-            "maxiter": _MOST_ITERATIONS,
-            "maxfun": 2 * _MOST_ITERATIONS,
-            "ftol": 0.0,
-            "gtol": 0.0,
-        },
+        options={"maxiter": _MOST_ITERATIONS, "ftol": 0.0, "gtol": 0.0},
     )
-    if not found.fun <= SOLVED:
-        raise WorkError(
-            f"section: across: training ends at a loss of {found.fun:.3g}, expected at most "
-            f"{SOLVED:g}; give wider hidden layers, fewer samples or another seed"
-        )
-    return named(found.x)
+    return float(found.fun), named(found.x)
