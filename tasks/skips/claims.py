@@ -223,10 +223,12 @@ def surface_claims(near: bool) -> list[Claim]:
             for each in scans.ACTIVATIONS
         ),
         *([_near()] if near else []),
-        _fewer("hidden-valleys", scans.HIDDEN_SKIPS, scans.HIDDEN_PLAIN, "surfaces-hidden"),
         _fewer(
-            "hidden-valleys-exchanged", scans.HIDDEN_PLAIN, scans.HIDDEN_SKIPS, "surfaces-hidden"
-        ).as_control("hidden-valleys-exchanged", "with the networks exchanged"),
+            "hidden-valleys",
+            scans.HIDDEN_SKIPS,
+            scans.surface_name(scans.SIGMOID, False),
+            "surfaces-hidden",
+        ).as_control("hidden-valleys", "with U moved and V held fast, beside a plane of all"),
         none,
         hidden.as_control("bad-valley-hidden", "with U moved and V held fast"),
     ]

@@ -32,7 +32,8 @@ _SPAN = 1e-3
 """Singular values of Ψ, relative to the greatest, along which V falls while U is moved."""
 _TRIES = 10
 _LARGEST, _SMALLEST = 4.0, 2.0**-30
-_PROBED = 33
+_PROBED = 37
+_BEYOND = 1.125
 _MISSED = 1e-3
 
 
@@ -172,7 +173,9 @@ def _down(problem: Problem, point: Point) -> dict[str, Tensor]:
 
 
 def _rises(problem: Problem, first: Point, last: Point) -> bool:
-    losses = problem.losses(first, last, torch.linspace(0, 1, _PROBED, dtype=torch.float64))
+    # Also somewhat beyond the end, lest the least point lie just before it.
+    parts = torch.linspace(0, _BEYOND, _PROBED, dtype=torch.float64)
+    losses = problem.losses(first, last, parts)
     if not bool(losses.isfinite().all()):
         return True
     return float(losses.diff().max()) > ALLOWED * (1 + float(losses[0]))
