@@ -5,6 +5,7 @@ Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,9 +43,9 @@ class Sizes:
         starts: paths from normal starts, of each activation.
         deficient: paths from starts of equal units, and half as many from zero.
         others: paths with other ε, and lines to solutions.
-        side: points along each axis of the large planes.
+        sides: points along each axis of the large planes, by activation.
         hidden_side: of those that move hidden layers alone.
-        near: whether there are planes around a random start, of the same side.
+        near: whether there are planes around a random start, of as many points as those.
         small_side: of the planes with second derivatives.
         data, samples, hidden: of the large planes, with as many skip units as samples.
         workers: of all.
@@ -53,7 +54,7 @@ class Sizes:
     starts: int
     deficient: int
     others: int
-    side: int
+    sides: Mapping[str, int]
     hidden_side: int
     near: bool
     small_side: int
@@ -67,7 +68,7 @@ FULL = Sizes(
     starts=200,
     deficient=50,
     others=20,
-    side=201,
+    sides={SIGMOID: 201, SOFTPLUS: 101},
     hidden_side=41,
     near=True,
     small_side=21,
@@ -81,7 +82,7 @@ QUICK = Sizes(
     starts=8,
     deficient=4,
     others=2,
-    side=21,
+    sides={SIGMOID: 21, SOFTPLUS: 21},
     hidden_side=21,
     near=False,
     small_side=5,
@@ -229,7 +230,7 @@ def _large_planes(sizes: Sizes) -> dict[str, dict[str, Any]]:
     side = sizes.hidden_side
     found = {
         surface_name(activation, skips): pair(
-            14 + number, activation, sizes.side, skips, section="random", start="zero"
+            14 + number, activation, sizes.sides[activation], skips, section="random", start="zero"
         )
         for number, activation in enumerate(ACTIVATIONS)
         for skips in (True, False)
