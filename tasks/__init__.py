@@ -112,8 +112,8 @@ TASKS = {
             summary="A deep network, dense or convolutional, along its training by SGD: plain, "
             "with connections from its hidden units to the outputs, or with those trained alone.",
             source="Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749, section 4",
-            parameters="tasks.skips.training_parameters:SkipTrainingParameters",
-            build="tasks.skips.training_task:build_skip_training",
+            parameters="tasks.skips.training.parameters:SkipTrainingParameters",
+            build="tasks.skips.training.task:build_skip_training",
             trains=True,
         ),
         Task(

@@ -8,10 +8,10 @@ from __future__ import annotations
 from schemas.scan import parse_spec
 from schemas.study import Study
 from tasks.skips import claims, figures, scans, tables
-from tasks.skips import training_scans as training
-from tasks.skips.training_claims import training_claims
-from tasks.skips.training_figures import training_figures
-from tasks.skips.training_tables import training_tables
+from tasks.skips.training import scans as training
+from tasks.skips.training.claims import training_claims
+from tasks.skips.training.figures import training_figures
+from tasks.skips.training.tables import training_tables
 
 
 def no_bad_valleys_study(quick: bool) -> Study:

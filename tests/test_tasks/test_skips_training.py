@@ -15,11 +15,11 @@ from tasks import TASKS, BuildContext
 from tasks.data import DATA
 from tasks.objective import Split
 from tasks.registry import silent
-from tasks.skips import training_task
 from tasks.skips.features import features
-from tasks.skips.training import Schedule, best_of, train
-from tasks.skips.training_networks import network_of, splits_of
-from tasks.skips.training_parameters import SkipTrainingParameters
+from tasks.skips.training import task as training_task
+from tasks.skips.training.networks import network_of, splits_of
+from tasks.skips.training.parameters import SkipTrainingParameters
+from tasks.skips.training.sgd import Schedule, best_of, train
 
 TINY = {
     "samples": 60,

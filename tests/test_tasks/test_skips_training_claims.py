@@ -10,12 +10,12 @@ import xarray as xr
 from schemas import Outcome
 from schemas.scan import parse_spec
 from tasks import TASKS, normalised
-from tasks.skips import training_measures as measures
-from tasks.skips import training_scans as scans_of
-from tasks.skips.published import PUBLISHED
-from tasks.skips.training_claims import training_claims
-from tasks.skips.training_figures import training_figures
-from tasks.skips.training_scans import (
+from tasks.skips.training import measures
+from tasks.skips.training import scans as scans_of
+from tasks.skips.training.claims import training_claims
+from tasks.skips.training.figures import training_figures
+from tasks.skips.training.published import PUBLISHED
+from tasks.skips.training.scans import (
     DEEP_PLAIN,
     DEEP_SKIP,
     FEW,
@@ -26,7 +26,7 @@ from tasks.skips.training_scans import (
     arm_name,
     training_scans,
 )
-from tasks.skips.training_tables import training_tables
+from tasks.skips.training.tables import training_tables
 
 SIGMOID, SOFTPLUS, PLAIN, SKIP, RANDOM = (
     scans_of.SIGMOID,

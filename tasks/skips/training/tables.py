@@ -9,11 +9,11 @@ import numpy as np
 
 from schemas.study import Cell, Column, Table
 from tasks.facts import facts_of
-from tasks.skips import training_measures as measures
-from tasks.skips.published import PUBLISHED, Published
-from tasks.skips.training_claims import TABLE
-from tasks.skips.training_measures import Trees
-from tasks.skips.training_scans import (
+from tasks.skips.training import measures
+from tasks.skips.training.claims import TABLE
+from tasks.skips.training.measures import Trees
+from tasks.skips.training.published import PUBLISHED, Published
+from tasks.skips.training.scans import (
     ARMS,
     DEEP_PLAIN,
     DEEP_SKIP,

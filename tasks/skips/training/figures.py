@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.skips import training_measures as measures
-from tasks.skips.training_claims import CURVES, DEEP
-from tasks.skips.training_measures import Trees
-from tasks.skips.training_scans import (
+from tasks.skips.training import measures
+from tasks.skips.training.claims import CURVES, DEEP
+from tasks.skips.training.measures import Trees
+from tasks.skips.training.scans import (
     ARMS,
     DEEP_PLAIN,
     DEEP_SKIP,

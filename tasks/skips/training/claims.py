@@ -1,16 +1,16 @@
 """What is claimed of trained networks with skip units and without.
 
 Nguyen, Mukkamala & Hein 2018, arXiv:1809.10749, section 4. The statistics are in
-`training_measures`. The thresholds were set after trials at full size with other seeds, and at the
+`measures`. The thresholds were set after trials at full size with other seeds, and at the
 quick sizes.
 """
 
 from __future__ import annotations
 
 from schemas.study import Claim, Hypothesis
-from tasks.skips import training_measures as measures
-from tasks.skips.training_measures import Facts, enough_units, supposed
-from tasks.skips.training_scans import (
+from tasks.skips.training import measures
+from tasks.skips.training.measures import Facts, enough_units, supposed
+from tasks.skips.training.scans import (
     DEEP_PLAIN,
     DEEP_SKIP,
     FEW,

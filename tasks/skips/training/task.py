@@ -21,8 +21,7 @@ from tasks.paths.charts import PolygonChart
 from tasks.registry import BuildContext
 from tasks.section import Section, axis_count_error
 from tasks.skips.features import features
-from tasks.skips.training import Schedule, Trained, train
-from tasks.skips.training_networks import (
+from tasks.skips.training.networks import (
     BATCHES,
     TEST,
     TRAIN,
@@ -30,7 +29,8 @@ from tasks.skips.training_networks import (
     splits_of,
     stream,
 )
-from tasks.skips.training_parameters import SkipTrainingParameters
+from tasks.skips.training.parameters import SkipTrainingParameters
+from tasks.skips.training.sgd import Schedule, Trained, train
 from tasks.skips.wrapper import SkipToOutput
 from tasks.tensors import tensor_hash
 

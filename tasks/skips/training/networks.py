@@ -16,7 +16,7 @@ from schemas.errors import SpecError
 from tasks.data import DATA, Images, stratified_positions
 from tasks.objective import Split
 from tasks.skips.networks import ACTIVATIONS, CLASSES
-from tasks.skips.training_parameters import SkipTrainingParameters
+from tasks.skips.training.parameters import SkipTrainingParameters
 from tasks.skips.wrapper import with_skips
 
 TRAIN, TEST = "train", "test"
