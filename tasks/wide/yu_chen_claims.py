@@ -1,7 +1,8 @@
 """What is claimed of equal units and of random features, on as many units as samples.
 
 The statistics are in `yu_chen_measures`. A control is the same claim where its hypothesis is
-broken. Thresholds: 10⁻¹² and 10⁻¹⁰ are for rounding, of losses near 10³ and Hessians near 10².
+broken. Thresholds: 10⁻¹² and 10⁻¹⁰ are for rounding, of losses near 10³ and Hessians near 10²;
+small trials had been seen when they were set.
 """
 
 from __future__ import annotations
