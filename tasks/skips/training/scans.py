@@ -90,7 +90,7 @@ FULL = TrainingSizes(
         (SOFTPLUS, SKIP): 60,
         (SOFTPLUS, RANDOM): 300,
     },
-    seeds=5,
+    seeds=4,
     deep_layers=150,
     deep_samples=1000,
     deep_epochs=200,
