@@ -69,11 +69,6 @@ def check_assumption(model: SkipToOutput, inputs: Tensor) -> list[Finding]:
     return findings + _units(found, model, inputs)
 
 
-def is_met(findings: Sequence[Finding]) -> bool:
-    """Whether all parts are met."""
-    return all(finding.met for finding in findings)
-
-
 def _compared(part: str, found: int, wanted: int, what: str, more: str = "") -> Finding:
     reason = f"{found} {what} for {wanted} samples{more}"
     return Finding(part, found >= wanted, reason)

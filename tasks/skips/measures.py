@@ -28,9 +28,9 @@ _WHOLE = 1 - 1e-9
 """An accuracy above is 1."""
 
 
-def along(tree: xr.DataTree, metric: str = "loss") -> Floats:
-    """A metric on the train split along a path, (R, T)."""
-    values = tree[metric].sel({SPLIT: "train"})
+def along(tree: xr.DataTree, metric: str = "loss", split: str = "train") -> Floats:
+    """A metric on a split along a path, (R, T)."""
+    values = tree[metric].sel({SPLIT: split})
     if REPLICATE in values.dims:
         values = values.transpose(REPLICATE, ...)
     found: Floats = np.atleast_2d(np.asarray(values.values, dtype=np.float64))
@@ -39,15 +39,11 @@ def along(tree: xr.DataTree, metric: str = "loss") -> Floats:
 
 def greatest_rise(*scans: str) -> Statistic:
     """Greatest rise of the loss between points that follow each other, relative to 1 + loss."""
+    return lambda trees: max(_rise(along(trees[scan])) for scan in scans)
 
-    def statistic(trees: Trees) -> float:
-        rises = []
-        for scan in scans:
-            loss = along(trees[scan])
-            rises.append(float((np.diff(loss) / (1 + loss[:, :-1])).max()))
-        return max(rises)
 
-    return statistic
+def _rise(loss: Floats) -> float:
+    return float((np.diff(loss) / (1 + loss[:, :-1])).max())
 
 
 def greatest_end(*scans: str) -> Statistic:
@@ -213,15 +209,6 @@ def skips_and_plain(first: str, second: str) -> Hypothesis:
     )
 
 
-def line_rise(scan: str) -> Statistic:
-    """The least over replicates of how far a line rises above the higher of its ends."""
-
-    def statistic(trees: Trees) -> float:
-        return float(rises_of_lines(trees[scan]).min())
-
-    return statistic
-
-
 def rises_of_lines(tree: xr.DataTree) -> Floats:
     """How far each line rises above the higher of its ends, (R,)."""
     loss = along(tree)
@@ -239,7 +226,7 @@ def summary(tree: xr.DataTree) -> dict[str, Any]:
         "least_margin": min(float(each["margin"]) for each in facts),
         "least_rank": min(int(each["rank_at_start"]) for each in facts),
         "greatest_norm": max(float(each["readout_norm"]) for each in facts),
-        "greatest_rise": float((np.diff(loss) / (1 + loss[:, :-1])).max()),
+        "greatest_rise": _rise(loss),
         "least_end": float(loss[:, -1].min()),
         "greatest_end": float(loss[:, -1].max()),
         "least_accuracy": float(along(tree, "accuracy")[:, -1].min()),

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from tasks.skips.activations import is_activation, reason_against
-from tasks.skips.assumption import PARTS, check_assumption, is_met
+from tasks.skips.assumption import PARTS, check_assumption
 from tasks.skips.features import features, rank
 from tasks.skips.wrapper import with_skips
 
@@ -82,7 +82,7 @@ def found(network, inputs, **choice):
 def test_it_is_met(network, inputs, choice):
     findings = found(network, inputs, **choice)
     assert tuple(findings) == PARTS
-    assert is_met(findings.values()), findings
+    assert all(each.met for each in findings.values()), findings
     assert all("\n" not in finding.reason for finding in findings.values())
 
 
@@ -106,7 +106,7 @@ REPEATED = torch.cat([ROWS[:19], ROWS[:1]])
 def test_each_part_can_fail(network, inputs, choice, part, reason):
     findings = found(network, inputs, **choice)
     assert findings[part].met is False
-    assert not is_met(findings.values())
+    assert not all(each.met for each in findings.values())
     assert re.search(reason, findings[part].reason), findings[part]
     before = PARTS[: PARTS.index(part)]
     assert all(findings[name].met for name in before)

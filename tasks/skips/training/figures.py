@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.study import Figure, Series
+from tasks.skips.measures import Trees
 from tasks.skips.training import measures
 from tasks.skips.training.claims import CURVES, DEEP
-from tasks.skips.training.measures import Trees
 from tasks.skips.training.scans import (
     ARMS,
     DEEP_PLAIN,
@@ -50,16 +50,16 @@ def training_figures(sizes: TrainingSizes) -> dict[str, Figure]:
 
 def _errors(scans: Trees, scan: str, label: str) -> Series:
     tree = scans[scan]
-    errors = 100 * (1 - measures.curve(tree, measures.TRAIN).mean(axis=0))
+    errors = 100 * (1 - measures.accuracies(tree, measures.TRAIN).mean(axis=0))
     return Series(label, measures.epochs_kept(tree).tolist(), errors.tolist())
 
 
 def _accuracies(scans: Trees, activation: str, connections: str) -> Series:
     tree = scans[arm_name(activation, connections)]
-    found = 100 * measures.curve(tree, measures.TEST)
+    found = 100 * measures.accuracies(tree, measures.TEST)
     return Series(
         f"{activation}, {connections}",
-        np.asarray(tree[measures.AXIS], dtype=np.float64).tolist(),
+        np.asarray(tree["t"], dtype=np.float64).tolist(),
         found.mean(axis=0).tolist(),
         "line",
         found.min(axis=0).tolist(),

@@ -11,35 +11,27 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from schemas.layout import REPLICATE, SPLIT
 from schemas.study import Hypothesis, Statistic
 from tasks.facts import facts_of
+from tasks.skips.measures import Floats, Trees, along
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
-Floats: TypeAlias = npt.NDArray[np.float64]
 Facts: TypeAlias = Mapping[str, Any]
 
 TRAIN, TEST = "train", "test"
-AXIS = "t"
 
 
-def curve(tree: xr.DataTree, split: str, what: str = "accuracy") -> Floats:
-    """Accuracy or loss at the checkpoints, (R, C), float64."""
-    values = tree[what].sel({SPLIT: split})
-    if REPLICATE in values.dims:
-        values = values.transpose(REPLICATE, AXIS)
-    found: Floats = np.asarray(values, dtype=np.float64)
-    return np.atleast_2d(found)
+def accuracies(tree: xr.DataTree, split: str) -> Floats:
+    """At the checkpoints, (R, C)."""
+    return along(tree, "accuracy", split)
 
 
 def ends(tree: xr.DataTree, split: str) -> Floats:
     """Accuracies after the training, (R,)."""
-    return curve(tree, split)[:, -1]
+    return accuracies(tree, split)[:, -1]
 
 
 def epochs_kept(tree: xr.DataTree) -> Floats:
@@ -71,7 +63,7 @@ def epochs_to_zero_error(scan: str) -> Statistic:
     def statistic(scans: Trees) -> float:
         tree = scans[scan]
         kept, samples = epochs_kept(tree), facts_of(tree)[0]["samples"]
-        without = curve(tree, TRAIN) > 1 - 0.5 / samples
+        without = accuracies(tree, TRAIN) > 1 - 0.5 / samples
         first = [kept[row.argmax()] if row.any() else math.inf for row in without]
         return float(max(first))
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from schemas.study import Cell, Column, Table
 from tasks.facts import facts_of
+from tasks.skips.measures import Trees
 from tasks.skips.training import measures
 from tasks.skips.training.claims import TABLE
-from tasks.skips.training.measures import Trees
 from tasks.skips.training.published import PUBLISHED, Published
 from tasks.skips.training.scans import (
     ARMS,
