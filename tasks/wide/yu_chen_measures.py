@@ -17,6 +17,7 @@ from tasks.facts import facts_of
 from tasks.landscape import Floats
 from tasks.students.cells import Trees
 from tasks.wide.certificate import prove_trap
+from tasks.wide.conditions import distinct
 from tasks.wide.trap import derivatives
 
 _CRITICAL = 1e-9
@@ -172,8 +173,7 @@ def wide_and_distinct(*names: str) -> Hypothesis:
 
 def _is_wide(facts: dict[str, Any]) -> bool:
     inputs = np.array(facts["inputs"])
-    distinct = len(np.unique(inputs, axis=0)) == len(inputs)
-    return distinct and facts["widths"][-1] >= len(inputs)
+    return distinct(inputs) and facts["widths"][-1] >= len(inputs)
 
 
 def made_as_minima(*names: str) -> Hypothesis:
