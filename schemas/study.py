@@ -22,8 +22,12 @@ class Outcome(StrEnum):
     INCONCLUSIVE = "inconclusive"
 
 
-Statistic: TypeAlias = Callable[[Mapping[str, Any]], float | None]
+Number: TypeAlias = float | None
+"""What decides a claim; None where it could not be measured."""
+Statistic: TypeAlias = Callable[[Mapping[str, Any]], Number]
 """From the analysed scans of a study (name → xarray.DataTree) to the number that decides."""
+CaseStatistic: TypeAlias = Callable[[Mapping[str, Any]], Mapping[str, Number]]
+"""The same of a claim about several cases: to the number of each, by the case's name."""
 
 
 @dataclass(frozen=True)
@@ -155,7 +159,8 @@ class Claim:
 
     A `control` breaks the hypothesis on purpose: there the check is expected to refute, and the
     hypothesis to be found broken. A statistic of None or NaN, for lack of data, is inconclusive,
-    and so is a claim whose hypothesis is not met, whatever was measured. `figure` names a figure or
+    and so is a claim whose hypothesis is not met, whatever was measured. A claim about several
+    cases is conditional if it holds in some of them and not in others. `figure` names a figure or
     a table of the study, or the scan whose own figure is shown: its first one, or, as
     `scan:picture`, that of its report with this name.
     """
@@ -163,7 +168,7 @@ class Claim:
     name: str
     statement: str
     source: str
-    statistic: Statistic
+    statistic: Statistic | CaseStatistic
     threshold: float
     sense: Literal["at most", "at least"]
     expected: Outcome = Outcome.HOLDS
@@ -185,19 +190,22 @@ class Claim:
     def judge(self, scans: Mapping[str, Any]) -> Verdict:
         """The verdict on this claim, given the study's analysed scans."""
         found = self.statistic(scans)
-        value = None if found is None or math.isnan(found) else float(found)
+        cases = found if isinstance(found, Mapping) else {self.name: found}
+        known = [n for n in map(_number, cases.values()) if n is not None]
         # Both may come from NumPy, whose False is not Python's.
         met = None if self.hypothesis is None else bool(self.hypothesis.met(scans))
-        if value is None or (met is False and not self.control):
+        judged = {name: self._outcome(_number(value)) for name, value in cases.items()}
+        outcomes = set(judged.values())
+        if not outcomes or Outcome.INCONCLUSIVE in outcomes or (met is False and not self.control):
             outcome = Outcome.INCONCLUSIVE
         else:
-            within = value <= self.threshold if self.sense == "at most" else value >= self.threshold
-            outcome = Outcome.HOLDS if within else Outcome.REFUTED
+            outcome = outcomes.pop() if len(outcomes) == 1 else Outcome.CONDITIONAL
+        worst = max if self.sense == "at most" else min
         return Verdict(
             claim=self.name,
             statement=self.statement,
             source=self.source,
-            value=value,
+            value=worst(known) if known and len(known) == len(cases) else None,
             threshold=f"{self.sense} {self.threshold:g}",
             verdict=outcome,
             expected=self.expected,
@@ -205,12 +213,23 @@ class Claim:
             figure=self.figure,
             hypothesis=None if self.hypothesis is None else self.hypothesis.statement,
             hypothesis_met=met,
+            cases=judged if isinstance(found, Mapping) else None,
         )
+
+    def _outcome(self, value: float | None) -> Outcome:
+        if value is None:
+            return Outcome.INCONCLUSIVE
+        within = value <= self.threshold if self.sense == "at most" else value >= self.threshold
+        return Outcome.HOLDS if within else Outcome.REFUTED
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim. `value` is None when it could not be measured."""
+    """What became of a claim. `value` is None when it could not be measured.
+
+    Of a claim about several cases, `value` is the worst of them, and `cases` says what became of
+    each.
+    """
 
     claim: str
     statement: str
@@ -223,6 +242,7 @@ class Verdict:
     figure: str | None = None
     hypothesis: str | None = None
     hypothesis_met: bool | None = None
+    cases: Mapping[str, Outcome] | None = None
 
     @property
     def as_expected(self) -> bool:
@@ -290,6 +310,10 @@ class Study:
                     f"study {self.name}, claim {claim.name}: no figure, table or scan "
                     f"{claim.figure!r}; expected one of {listing(shown)}"
                 )
+
+
+def _number(value: Number) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)
 
 
 _FILE_NAME = re.compile("[a-z0-9][a-z0-9_-]*")

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.linear import deep_measures as measures
 from tasks.linear.deep_claims import CRITICAL, CURVATURE, ENDS, FLATNESS
-from tasks.linear.deep_measures import Floats, Trees
+from tasks.linear.deep_measures import Floats
 
 _LEAST = 1e-16
 """Where what is zero to rounding is drawn on a logarithmic axis."""

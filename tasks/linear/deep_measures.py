@@ -19,12 +19,11 @@ import numpy.typing as npt
 
 from schemas.layout import NUMBER, REPLICATE, SPLIT, START, DescentOutcome
 from schemas.study import Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 Facts: TypeAlias = Mapping[str, Any]
 Floats: TypeAlias = npt.NDArray[np.float64]
 Check: TypeAlias = Callable[[Trees], bool]

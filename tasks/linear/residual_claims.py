@@ -10,9 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from schemas.study import Claim, Hypothesis
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.linear import residual_measures as measures
-from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import LARGEST_NORM
 
 PAPER = "Hardt & Ma 2016, arXiv:1611.04231"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_inequality import COUNTEREXAMPLES
 from tasks.linear.residual_matrices import Floats
-from tasks.linear.residual_measures import Constant, Trees
+from tasks.linear.residual_measures import Constant
 from tasks.linear.residual_parameters import LARGEST_NORM
 
 FLOOR = 1e-33

@@ -12,10 +12,9 @@ from collections.abc import Sequence
 from schemas.layout import END_PARAMETERS
 from schemas.scan import ScanSpec
 from schemas.study import Claim, Hypothesis, Outcome
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.linear import residual_measures as measures
 from tasks.linear.residual_claims import PAPER, critical_in_ball
-from tasks.linear.residual_measures import Trees
 from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 
 INEQUALITY = f"{PAPER}, inequality (2.3)"

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, DescentOutcome
 from schemas.study import Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.linear.residual_matrices import Floats, spectral_norms
 from tasks.linear.residual_parameters import EXCESS, LARGEST_NORM
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     import xarray as xr
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 
 INSIDE = 0.99
 """τ: an end with max ‖A_i‖ ≤ τ is inside the ball.

@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.neuron import measures, relu_measures
-from tasks.neuron.measures import Trees
 
 _RAYS_SHOWN = 2
 

@@ -25,12 +25,11 @@ from schemas.layout import (
     DescentOutcome,
 )
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 TRAIN = "train"

@@ -14,8 +14,8 @@ import numpy as np
 
 from schemas.layout import AXIS, END_PARAMETERS, REPLICATE, SPLIT, START
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
-from tasks.neuron.measures import Floats, Trees, minima_found
+from tasks.facts import Trees, facts_of
+from tasks.neuron.measures import Floats, minima_found
 
 if TYPE_CHECKING:
     import xarray as xr

@@ -6,19 +6,17 @@ variables are those of `schemas.layout`. Over replicates the worst one counts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from schemas.layout import SPLIT
 from schemas.statistics import COMPARED
 from schemas.study import Statistic
+from tasks.facts import Trees
 
 if TYPE_CHECKING:
     import xarray as xr
-
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 
 
 def relative_sup(scan: str) -> Statistic:

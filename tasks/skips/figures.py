@@ -8,10 +8,10 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.study import Figure, Series, Surfaces
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.skips import measures, scans
 from tasks.skips.bounds import zero_error_below
-from tasks.skips.measures import Trees, along
+from tasks.skips.measures import along
 
 _SHOWN = 8
 """Lines of a scan that are drawn."""

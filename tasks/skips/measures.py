@@ -6,7 +6,6 @@ Shape legend: R = replicates, T = points of a path, N = samples, M = skip units.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -14,13 +13,12 @@ import numpy.typing as npt
 
 from schemas.layout import AXIS, AXIS_OTHER, REPLICATE, SPLIT
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.skips.bounds import zero_error_below
 
 if TYPE_CHECKING:
     import xarray as xr
 
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 CURVATURE = "output_curvature"

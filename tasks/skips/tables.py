@@ -9,9 +9,9 @@ import numpy as np
 
 from schemas.layout import SPLIT
 from schemas.study import Cell, Column, Table
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.skips import scans
-from tasks.skips.measures import Trees, bad_part, summary
+from tasks.skips.measures import bad_part, summary
 
 
 def tables(near: bool) -> dict[str, Table]:

@@ -12,8 +12,8 @@ import numpy as np
 from scipy.stats import combine_pvalues, fisher_exact
 
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
-from tasks.students.cells import Trees, cell_of, certificates, families_of, proved
+from tasks.facts import Trees, facts_of
+from tasks.students.cells import cell_of, certificates, families_of, proved
 from tasks.students.certificate import refine
 from tasks.students.minima import spurious_minimum
 from tasks.students.published import PUBLISHED, RUNS, Published, interval

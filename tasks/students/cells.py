@@ -6,16 +6,14 @@ R = runs, B = bad runs, n = students, d = inputs.
 
 from __future__ import annotations
 
-import weakref
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from schemas.layout import END_PARAMETERS, NUMBER, SPLIT, DescentOutcome
-from tasks.facts import facts_of
+from tasks.facts import facts_of, remembered
 from tasks.students.certificate import Certificate, certify, refine
 from tasks.students.families import Family, alignment, families
 from tasks.students.published import BAD
@@ -23,9 +21,7 @@ from tasks.students.published import BAD
 if TYPE_CHECKING:
     import xarray as xr
 
-Trees: TypeAlias = Mapping[str, "xr.DataTree"]
 Floats: TypeAlias = npt.NDArray[np.float64]
-_Found = TypeVar("_Found")
 
 SAME = 1e-6
 """Weights of one family, after permutations, differ by at most this."""
@@ -59,20 +55,6 @@ class Cell:
     def bad(self) -> npt.NDArray[np.bool_]:
         """Those that have ended at a loss of `BAD` or more, (R,)."""
         return ~(self.losses < BAD)
-
-
-def remembered(function: Callable[[xr.DataTree], _Found]) -> Callable[[xr.DataTree], _Found]:
-    """A function of a tree that is computed once for each tree, as long as that lives."""
-    known: dict[int, tuple[weakref.ref[xr.DataTree], _Found]] = {}
-
-    def looked_up(tree: xr.DataTree) -> _Found:
-        place = id(tree)
-        if place not in known:
-            found = function(tree)
-            known[place] = (weakref.ref(tree, lambda _: known.pop(place, None)), found)
-        return known[place][1]
-
-    return looked_up
 
 
 @remembered

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.students import cell_measures as measures
-from tasks.students.cells import Trees, cell_of, families_of
+from tasks.students.cells import cell_of, families_of
 from tasks.students.passes import rise_of_line
 from tasks.students.published import PUBLISHED, RUNS, interval
 from tasks.students.tables import Cells

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from schemas.layout import END_PARAMETERS, NUMBER, SPLIT
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
-from tasks.students.cells import Floats, Trees, remembered
+from tasks.facts import Trees, facts_of, remembered
+from tasks.students.cells import Floats
 from tasks.students.minima import family_point
 from tasks.students.population import PopulationLoss
 from tasks.students.published import BAD

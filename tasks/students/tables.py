@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from schemas.study import Cell, Column, Table
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.students import cell_measures as measures
-from tasks.students.cells import Trees, cell_of, certificates, families_of, proved
+from tasks.students.cells import cell_of, certificates, families_of, proved
 from tasks.students.families import described
 from tasks.students.passes import barrier_of_line, lowest_pass
 from tasks.students.published import CONFIDENCE, PUBLISHED, RUNS, interval

@@ -14,9 +14,9 @@ import numpy as np
 
 from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, START, DescentOutcome
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.neuron.measures import minima_found
-from tasks.students.cells import Floats, Trees
+from tasks.students.cells import Floats
 
 if TYPE_CHECKING:
     import xarray as xr

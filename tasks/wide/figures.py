@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.students.cells import Trees
+from tasks.facts import Trees
 from tasks.wide.conditions import NONSINGULAR
 from tasks.wide.nguyen_hein_claims import CURVATURE
 from tasks.wide.nguyen_hein_measures import ends_of

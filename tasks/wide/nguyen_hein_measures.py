@@ -15,9 +15,8 @@ import numpy as np
 
 from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, START, DescentOutcome
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of, remembered
 from tasks.landscape import Floats
-from tasks.students.cells import Trees, remembered
 from tasks.wide.conditions import (
     QUALIFIED,
     THEOREM,

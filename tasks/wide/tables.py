@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from schemas.study import Cell, Column, Table
-from tasks.students.cells import Trees
+from tasks.facts import Trees
 from tasks.wide.conditions import THEOREM, Condition, LayerConditions, Mask
 from tasks.wide.nguyen_hein_claims import CONDITIONS
 from tasks.wide.nguyen_hein_measures import ends_of

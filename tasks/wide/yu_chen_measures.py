@@ -13,9 +13,8 @@ import numpy as np
 import xarray as xr
 
 from schemas.study import Hypothesis, Series, Statistic
-from tasks.facts import facts_of
+from tasks.facts import Trees, facts_of
 from tasks.landscape import Floats
-from tasks.students.cells import Trees
 from tasks.wide.certificate import prove_trap
 from tasks.wide.conditions import distinct
 from tasks.wide.trap import derivatives

@@ -62,6 +62,35 @@ def test_the_statistic_decides(value, most, least):
         assert not claim(value, met=False, control=True).judge({}).as_expected
 
 
+@pytest.mark.parametrize(
+    ("cases", "verdict", "worst"),
+    [
+        ({"a": 1.0, "b": 2.0}, "holds", 2.0),
+        ({"a": 1.0, "b": 3.0}, "conditional", 3.0),
+        ({"a": 4.0, "b": INFINITE}, "refuted", INFINITE),
+        ({"a": 1.0, "b": None}, "inconclusive", None),
+        ({"a": 3.0, "b": NAN}, "inconclusive", None),
+        ({}, "inconclusive", None),
+    ],
+)
+def test_what_holds_in_some_cases_only_is_conditional(cases, verdict, worst):
+    found = claim(cases, expected=Outcome(verdict)).judge({})
+    assert (found.verdict, found.value) == (verdict, worst)
+    assert found.as_expected
+    assert list(found.cases) == list(cases)
+    assert json.loads(json.dumps(found.as_json()))["cases"] == found.cases
+    broken = claim(cases, met=False).judge({})
+    assert broken.verdict is Outcome.INCONCLUSIVE
+
+
+def test_the_worst_case_is_the_least_where_at_least_so_much_is_claimed():
+    assert claim({"a": 1.0, "b": 3.0}, "at least").judge({}).value == 1.0
+    assert claim({"a": 1.0, "b": 3.0}, "at least").judge({}).cases == {
+        "a": "refuted",
+        "b": "holds",
+    }
+
+
 def test_statistic_and_hypothesis_see_the_scans():
     scans = {"a": 0.25}
     verdict = claim(

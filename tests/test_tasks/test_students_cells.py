@@ -1,6 +1,5 @@
 """Statistics of cells of the table: trees where each must say yes, and where no."""
 
-import gc
 import json
 import math
 
@@ -11,9 +10,9 @@ import xarray as xr
 
 from schemas import Outcome
 from schemas.layout import DescentOutcome
-from tasks.students import cell_claims, cells, claims
+from tasks.students import cell_claims, claims
 from tasks.students import cell_measures as measures
-from tasks.students.cells import certificates, families_of, proved, remembered
+from tasks.students.cells import certificates, families_of, proved
 from tasks.students.certificate import certify, refine
 from tasks.students.minima import family_point
 from tasks.students.population import PopulationLoss
@@ -261,22 +260,3 @@ def test_means_are_compared_in_standard_errors():
     assert claim.judge(near).verdict is HOLDS
     far = {**trees, "k8": means_tree(20, 0.0223, 1e-4, 8)}
     assert claim.judge(far).verdict is REFUTED
-
-
-def test_results_are_remembered_as_long_as_their_tree_lives(monkeypatch):
-    class Tree:
-        pass
-
-    calls = []
-    function = remembered(lambda tree: calls.append(tree.name) or list(calls))
-    first, second = Tree(), Tree()
-    first.name, second.name = "first", "second"
-    assert function(first) is function(first)
-    assert function(second) == ["first", "second"]
-    assert function(first) == ["first"]
-    # Another tree may be where one was that is no more.
-    monkeypatch.setattr(cells, "id", lambda tree: 0, raising=False)
-    assert function(first) == ["first", "second", "first"]
-    del first
-    gc.collect()
-    assert function(second) == ["first", "second", "first", "second"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.study import Figure, Series
-from tasks.skips.measures import Trees
+from tasks.facts import Trees
 from tasks.skips.training import measures
 from tasks.skips.training.claims import CURVES, DEEP
 from tasks.skips.training.scans import (

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from schemas.study import Hypothesis, Statistic
-from tasks.facts import facts_of
-from tasks.skips.measures import Floats, Trees, along
+from tasks.facts import Trees, facts_of
+from tasks.skips.measures import Floats, along
 
 if TYPE_CHECKING:
     import xarray as xr

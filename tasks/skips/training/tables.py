@@ -8,8 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.study import Cell, Column, Table
-from tasks.facts import facts_of
-from tasks.skips.measures import Trees
+from tasks.facts import Trees, facts_of
 from tasks.skips.training import measures
 from tasks.skips.training.claims import TABLE
 from tasks.skips.training.published import PUBLISHED, Published
