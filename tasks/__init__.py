@@ -117,6 +117,14 @@ TASKS = {
             trains=True,
         ),
         Task(
+            name="symmetry-net",
+            summary="A network without biases on what a smaller one puts out: subspaces on which "
+            "the two are equal, and paths along which its units change places.",
+            source="Şimşek et al. 2021, arXiv:2105.12221",
+            parameters="tasks.symmetry.parameters:SymmetryNetParameters",
+            build="tasks.symmetry.task:build_symmetry_net",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",
