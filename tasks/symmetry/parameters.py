@@ -145,6 +145,10 @@ class SymmetryNetParameters(Parameters):
                 f"permutation: got {[list(order) for order in self.permutation]}; expected one "
                 f"order of {' and one of '.join(map(str, expected))}"
             )
+        if [list(order) for order in self.permutation] == expected:
+            raise ValueError(
+                "permutation: leaves every unit in its place; exchange two in some layer at least"
+            )
         return self
 
     @property

@@ -13,6 +13,7 @@ from schemas.errors import SpecError
 from tasks.registry import BuildContext
 from tasks.section import Section
 from tasks.symmetry.problem import Builder, GlorotUniform, Looked, Problem
+from tasks.symmetry.swap import swap_section
 
 _ORIGIN, _DIRECTIONS = 4, 5
 """Keep the random numbers of the section apart from those of the data of the same seed."""
@@ -36,4 +37,5 @@ def random_plane(problem: Problem, context: BuildContext) -> Looked:
 
 SECTIONS: Mapping[str, Builder] = {
     "random": random_plane,
+    "swap": swap_section,
 }
