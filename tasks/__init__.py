@@ -125,6 +125,15 @@ TASKS = {
             build="tasks.symmetry.task:build_symmetry_net",
         ),
         Task(
+            name="piecewise-net",
+            summary="A network of piecewise-linear units on a few samples, with its local minima "
+            "that are not global, and points that are lower.",
+            source="Yun, Sra & Jadbabaie 2019, arXiv:1802.03487; He, Wang & Tao 2020, "
+            "arXiv:2003.12236",
+            parameters="tasks.piecewise.parameters:PiecewiseNetParameters",
+            build="tasks.piecewise.task:build_piecewise_net",
+        ),
+        Task(
             name="linear-residual",
             summary="A linear residual network as a function of all its weights, by its population "
             "risk: with an explicit global minimum of small norm, and starts in the unit ball.",

@@ -1,0 +1,78 @@
+"""The network of the task `piecewise-net`, and parameters of it as layers of matrices.
+
+Shape legend: N = samples, L = layers, n_l = units of layer l (n_0 inputs, n_L outputs).
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from tasks.piecewise.activations import unit
+from tasks.piecewise.pieces import Floats, PiecewiseLinear
+
+
+@dataclass(frozen=True)
+class Layer:
+    """W (n_l, n_{l−1}) and b (n_l,): numbers, or balls."""
+
+    weight: Floats
+    bias: Floats
+
+
+def network(
+    dimensions: int,
+    widths: Sequence[int],
+    outputs: int,
+    activation: str | PiecewiseLinear,
+    bias: bool = True,
+) -> nn.Sequential:
+    """`layer1`, `unit1`, …, `layerL`: linear layers (n_l, n_{l−1}), an activation between two.
+
+    float64.
+    """
+    sizes = [dimensions, *widths, outputs]
+    parts: OrderedDict[str, nn.Module] = OrderedDict()
+    for number, (inputs, units) in enumerate(pairwise(sizes), start=1):
+        parts[f"layer{number}"] = nn.Linear(inputs, units, bias=bias, dtype=torch.float64)
+        if number <= len(widths):
+            parts[f"unit{number}"] = unit(activation)
+    return nn.Sequential(parts)
+
+
+def as_parameters(layers: Sequence[Layer]) -> dict[str, Tensor]:
+    """The layers as parameters of `network`, by name."""
+    found: dict[str, Tensor] = {}
+    for number, layer in enumerate(layers, start=1):
+        found[f"layer{number}.weight"] = torch.from_numpy(layer.weight.copy())
+        found[f"layer{number}.bias"] = torch.from_numpy(layer.bias.copy())
+    return found
+
+
+def as_layers(parameters: Mapping[str, Tensor]) -> list[Layer]:
+    """Parameters of `network` with biases, by name, as layers."""
+    count = len(parameters) // 2
+    return [
+        Layer(parameters[f"layer{n}.weight"].numpy(), parameters[f"layer{n}.bias"].numpy())
+        for n in range(1, count + 1)
+    ]
+
+
+def run(
+    layers: Sequence[Layer], function: Callable[[Floats], Floats], inputs: Floats
+) -> tuple[list[Floats], Floats]:
+    """Pre-activations (N, n_l) of the hidden layers, and outputs (N, n_L), of inputs (N, n_0).
+
+    Of balls, if these are balls.
+    """
+    before: list[Floats] = []
+    values = inputs
+    for layer in layers[:-1]:
+        before.append(values @ layer.weight.T + layer.bias)
+        values = function(before[-1])
+    return before, values @ layers[-1].weight.T + layers[-1].bias
