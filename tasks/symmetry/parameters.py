@@ -43,12 +43,15 @@ class SymmetryNetParameters(Parameters):
     noise: NonNegativeFloat = Field(
         0.0, description="Standard deviation of normal numbers that are added to the targets."
     )
-    section: Literal["random", "subspace", "swap"] = Field(
+    section: Literal["random", "subspace", "swap", "embedded", "duplicate"] = Field(
         "random",
         description="random: an axis along each of several random orthonormal directions through "
         "a start; subspace: three axes, the number of an affine subspace on which the student "
         "equals its teacher, a way within it and a way out of it; swap: one axis from a student "
-        "that equals its teacher, at 0, to the same one with its units permuted, at 1.",
+        "that equals its teacher, at 0, to the same one with its units permuted, at 1; "
+        "embedded: the number of a way to make the units copies of those of a narrower network at "
+        "a critical point of its loss, and up to two axes off these points; duplicate: the share "
+        "that one copy of a unit has of its output weight, and axes along which the copies part.",
     )
     excess: FiniteFloat = Field(
         0.0,
@@ -65,6 +68,20 @@ class SymmetryNetParameters(Parameters):
         None,
         description="Of section swap, for each hidden layer: of which unit, 0 … r−1, each of the "
         "first r units takes the place; by default the first two exchange theirs in every layer.",
+    )
+
+    narrow: Count = Field(
+        2, description="Of sections embedded and duplicate: units of the narrower network."
+    )
+    copied: Index = Field(
+        0,
+        description="Of section duplicate: the unit of the narrower network that all further ones "
+        "copy; they are in the order of their output weights, from 0.",
+    )
+    share: FiniteFloat = Field(
+        0.5,
+        description="Of section duplicate with starts: the share of the output weight that one "
+        "copy has; the others share the rest.",
     )
 
     @property
@@ -127,6 +144,22 @@ class SymmetryNetParameters(Parameters):
                 "route: swap needs a spare unit in every hidden layer: got units "
                 f"{list(self.units)} for a teacher with {taught}; give one more each, or use "
                 "route: bare"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _copies_fit(self) -> Self:
+        if self.section not in ("embedded", "duplicate"):
+            return self
+        if len(self.units) != 1 or self.units[0] <= self.narrow:
+            raise ValueError(
+                f"section: {self.section} needs one hidden layer that is wider than narrow: "
+                f"{self.narrow}, got units {list(self.units)}; give one layer of more units"
+            )
+        if self.copied >= self.narrow:
+            raise ValueError(
+                f"copied: got {self.copied} of {self.narrow} units; expected 0 to "
+                f"{self.narrow - 1}; give one of these"
             )
         return self
 

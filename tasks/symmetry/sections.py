@@ -12,6 +12,7 @@ import numpy as np
 from schemas.errors import SpecError
 from tasks.registry import BuildContext
 from tasks.section import Section
+from tasks.symmetry.duplicates import duplicate_section, embedded_section
 from tasks.symmetry.problem import Builder, GlorotUniform, Looked, Problem
 from tasks.symmetry.swap import swap_section
 
@@ -38,4 +39,6 @@ def random_plane(problem: Problem, context: BuildContext) -> Looked:
 SECTIONS: Mapping[str, Builder] = {
     "random": random_plane,
     "swap": swap_section,
+    "embedded": embedded_section,
+    "duplicate": duplicate_section,
 }

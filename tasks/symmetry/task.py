@@ -58,9 +58,10 @@ def problem_of(parameters: SymmetryNetParameters, seed: int) -> Problem:
 
 
 def _looked(problem: Problem, context: BuildContext) -> Looked:
-    """The section that is asked for; of starts the space of all parameters."""
-    if context.z is None:
-        return Looked(whole_section(dict(problem.module.named_parameters())))
+    """The section that is asked for; of starts the space of all parameters, mostly about 0."""
+    if context.z is None and problem.parameters.section != "duplicate":
+        zeros = {name: torch.zeros_like(each) for name, each in problem.module.named_parameters()}
+        return Looked(whole_section(zeros))
     return SECTIONS[problem.parameters.section](problem, context)
 
 

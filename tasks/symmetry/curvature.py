@@ -1,0 +1,128 @@
+"""Derivatives of the loss of a network with one hidden layer, and what copies of a unit add.
+
+Fukumizu & Amari 2000, Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221, section 4. Shape
+legend: N = samples, d = inputs, m = units, c = outputs, n = m·d + c·m numbers of all weights, in
+the order of the network's parameters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+
+from tasks.landscape import Floats
+from tasks.symmetry.network import ACTIVATIONS, Weights
+
+_DEFINITE = 1e-9
+"""Of the greatest eigenvalue of U, in magnitude, what one must exceed to have a sign."""
+
+
+@dataclass(frozen=True)
+class Regression:
+    """Inputs (N, d), targets (N, c) and the activation of the units that are to fit them."""
+
+    inputs: Floats
+    targets: Floats
+    activation: str
+
+
+@dataclass(frozen=True)
+class Derivatives:
+    """The loss, the mean of all squared residuals, with its gradient (n,) and Hessian (n, n)."""
+
+    loss: float
+    gradient: Floats
+    hessian: Floats
+
+    @property
+    def slope(self) -> float:
+        """The norm of the gradient."""
+        return float(np.linalg.norm(self.gradient))
+
+
+class Kind(StrEnum):
+    """The sign of U: what copies of a unit at a minimum of the narrow network are."""
+
+    POSITIVE = "positive definite"
+    NEGATIVE = "negative definite"
+    INDEFINITE = "indefinite"
+    SINGULAR = "singular"
+
+
+def bends(activation: str, values: Floats) -> tuple[Floats, Floats, Floats]:
+    """σ, σ' and σ'' at values of any shape, by automatic differentiation."""
+    at = torch.from_numpy(np.ascontiguousarray(values)).requires_grad_()
+    with torch.enable_grad():
+        value = ACTIVATIONS[activation]()(at)
+        (slope,) = torch.autograd.grad(value.sum(), at, create_graph=True)
+        (bend,) = torch.autograd.grad(slope.sum(), at)
+    return value.detach().numpy(), slope.detach().numpy(), bend.numpy()
+
+
+def residuals(weights: Weights, regression: Regression) -> tuple[Floats, Floats]:
+    """Outputs minus targets (N, c), and their derivatives by all weights (N, c, n)."""
+    hidden, output = weights
+    value, slope, _ = bends(regression.activation, regression.inputs @ hidden.T)
+    samples, outputs = regression.targets.shape
+    entering = np.einsum("nj,cj,nd->ncjd", slope, output, regression.inputs, optimize=True)
+    leaving = np.einsum("ab,nj->nabj", np.eye(outputs), value)
+    parts = [entering.reshape(samples, outputs, -1), leaving.reshape(samples, outputs, -1)]
+    return value @ output.T - regression.targets, np.concatenate(parts, axis=2)
+
+
+def derivatives(weights: Weights, regression: Regression) -> Derivatives:
+    """The loss of weights (m, d) and (c, m) and its derivatives, in closed form."""
+    hidden, output = weights
+    away, jacobian = residuals(weights, regression)
+    units, dimensions = hidden.shape
+    rows = jacobian.reshape(away.size, -1)
+    hessian = rows.T @ rows
+    _, slope, bend = bends(regression.activation, regression.inputs @ hidden.T)
+    back = away @ output
+    for unit in range(units):
+        own = slice(unit * dimensions, (unit + 1) * dimensions)
+        hessian[own, own] += (
+            regression.inputs.T * (back[:, unit] * bend[:, unit])
+        ) @ regression.inputs
+        # Row i of these is that of output i: its weights from all units stand together.
+        mixed = away.T @ (slope[:, unit, None] * regression.inputs)
+        for at, row in enumerate(mixed):
+            weight = units * dimensions + at * units + unit
+            hessian[weight, own] += row
+            hessian[own, weight] += row
+    factor = 2 / away.size
+    return Derivatives(
+        float(np.square(away).mean()), factor * (rows.T @ away.ravel()), factor * hessian
+    )
+
+
+def copy_curvature(weights: Weights, unit: int, regression: Regression) -> Floats:
+    """U = (2/Nc) Σ_n (e_n·a) σ''(w·x_n) x_n x_nᵀ of one unit (w, a), (d, d); e are the residuals.
+
+    Where the unit, at a critical point, is replaced by copies with shares β_k that sum to 1, the
+    second derivative of the loss along changes δw_k of theirs with Σ β_k δw_k = 0 is
+    Σ β_k δw_kᵀ U δw_k: such changes leave the outputs as they are in first order, and in second
+    order they change them by ½ Σ β_k a σ''(w·x)(δw_k·x)². Of two copies with the shares μ and
+    1 − μ, moved by (1 − μ)v and −μv, that is μ(1 − μ) vᵀUv.
+    """
+    hidden, output = weights
+    value, _, _ = bends(regression.activation, regression.inputs @ hidden.T)
+    away = value @ output.T - regression.targets
+    _, _, bend = bends(regression.activation, regression.inputs @ hidden[unit])
+    weight = (away @ output[:, unit]) * bend
+    found: Floats = (regression.inputs.T * weight) @ regression.inputs * (2 / away.size)
+    return found
+
+
+def kind_of(curvature: Floats) -> Kind:
+    """The sign of U (d, d)."""
+    values = np.linalg.eigvalsh(curvature)
+    signs = np.sign(values) * (np.abs(values) > _DEFINITE * np.abs(values).max())
+    if (signs > 0).all():
+        return Kind.POSITIVE
+    if (signs < 0).all():
+        return Kind.NEGATIVE
+    return Kind.INDEFINITE if {-1.0, 1.0} <= set(signs.tolist()) else Kind.SINGULAR
