@@ -25,13 +25,14 @@ def seconds_per_point(
     """Time of one point, measured on the first points (P, z) for a fraction of a second.
 
     Of descents it is an upper bound: descents that have not converged by then are taken to go on
-    to the greatest number of iterations. None where the model fails at the points: that is for the
-    shard to say.
+    to the greatest number of iterations, and those that follow others are timed from the starts.
+    None where the model fails at the points: that is for the shard to say.
     """
     try:
         if contents.descent is None:
             return _measured(landscape, points, contents, choice)
-        return _of_descents(landscape, points, contents, choice, contents.descent)
+        stages = contents.descent.stages
+        return sum(_of_descents(landscape, points, contents, choice, stage) for stage in stages)
     except CartogradError:
         raise
     except Exception as error:  # noqa: BLE001 - a user's model may raise anything

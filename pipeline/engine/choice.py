@@ -234,7 +234,8 @@ def _check_descent(
             "descent: with batchnorm: reestimated the statistics depend on the point, and a loss "
             "has no gradient; use batchnorm: stored or leave descent out"
         )
-    if descent.method == "lm" and not all(is_sum_of_squares(objective, split) for split in splits):
+    squares = all(is_sum_of_squares(objective, split) for split in splits)
+    if not squares and any(stage.method == "lm" for stage in descent.stages):
         raise no_sum_of_squares()
 
 

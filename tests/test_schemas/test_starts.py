@@ -43,12 +43,24 @@ def test_a_shard_of_descents_is_worth_its_overhead(num):
         {"starts": {"num": 700, "distribution": "uniform"}},
         {"descent": {"tolerance": 1e-9}},
         {"descent": {"target": 0.0}},
+        {"descent": {"then": {"method": "lm"}}},
         {"descent": None},
         {"seed": 1},
     ],
 )
 def test_what_changes_a_start_or_its_end_changes_the_fingerprint(change):
     assert spec(**{"descent": {}, **change}).fingerprint() != spec(descent={}).fingerprint()
+
+
+def test_what_a_descent_does_not_use_is_not_in_its_identity():
+    """Stores of other methods, begun before these fields were there, are continued."""
+    first = {"method", "tolerance", "step", "target", "max_iterations", "keep_parameters"}
+    for method in ("gd", "lbfgs", "lm", "newton"):
+        assert set(spec(descent={"method": method}).identity()["descent"]) == first
+    adam = {"method": "adam", "step": 1e-3, "decay_every": 5, "then": {"method": "lm"}}
+    parsed = spec(descent=adam)
+    assert set(parsed.identity()["descent"]) == first | {"decay_every", "then"}
+    assert parse_spec(parsed.model_dump(mode="json")) == parsed
 
 
 @pytest.mark.parametrize(
@@ -64,14 +76,34 @@ def test_what_changes_a_start_or_its_end_changes_the_fingerprint(change):
         ({"chunks": {"start": 701}}, "chunks.start: 701 exceeds the axis's 700 points"),
         ({"chunks": {"a": 7}}, "chunks.a: no such axis; expected one of start"),
         ({"chunks": {"start": 8}, "shards": {"start": 20}}, "use 24"),
-        ({"descent": {"method": "adam"}}, "descent.method: got 'adam'; expected one of gd, lbfgs"),
+        (
+            {"descent": {"method": "sgd"}},
+            "descent.method: got 'sgd'; expected one of adam, gd, lbfgs, lm, newton",
+        ),
+        ({"descent": {"method": "adam"}}, "descent.step: is missing; expected the learning rate"),
+        ({"descent": {"method": "adam", "step": 0}}, "descent.step: got 0; expected more than 0"),
+        (
+            {"descent": {"method": "gd", "decay_every": 5}},
+            "descent.decay_every: got 5 with method gd; expected it with adam alone; use method: "
+            "adam or leave decay_every out",
+        ),
+        (
+            {"descent": {"method": "adam", "step": 1, "decay_every": 0}},
+            "descent.decay_every: got 0; expected 1 or more",
+        ),
+        ({"descent": {"then": "lm"}}, "descent.then: got 'lm'; expected a mapping"),
+        ({"descent": {"then": {}}}, "descent.then.method: is missing"),
+        (
+            {"descent": {"then": {"method": "adam"}}},
+            "descent.then.method: got 'adam'; expected one of gd, lbfgs, lm, newton",
+        ),
         ({"descent": {"tolerance": 0}}, "descent.tolerance: got 0; expected more than 0"),
         ({"descent": {"tol": 1}}, "descent.tol: unknown field"),
         ({"descent": {"method": "gd", "step": 0}}, "descent.step: got 0; expected more than 0"),
         (
             {"descent": {"step": 0.1}},
-            "descent.step: got 0.1 with method lbfgs; expected a fixed step with gd alone; use "
-            "method: gd or leave step out",
+            "descent.step: got 0.1 with method lbfgs; expected a fixed step with gd or adam alone; "
+            "use method: gd or leave step out",
         ),
         ({"descent": {"target": "low"}}, "descent.target: got 'low'; expected a number"),
         ({"descent": {"target": float("-inf")}}, "descent.target: got -inf; expected a finite"),
@@ -110,6 +142,15 @@ def test_the_rules_name_the_numbers_they_go_by():
     assert "above 10000" in str(fixed["begins_again_if"])
     assert "at most the target" in str(fixed["low_enough_if"])
     assert str(fixed["not_converged_if"]).endswith("and the loss is above the target")
+    two = {"method": "adam", "step": 0.1, "decay_every": 9, "then": {"method": "lm"}}
+    told = descent_rules(Descent(**two))
+    assert (told["method"], told["step"], told["decay_every"]) == ("adam, then lm", 0.1, 9)
+    assert (told["betas"], told["epsilon"], told["max_iterations_then"]) == (
+        "0.9, 0.999",
+        1e-8,
+        1000,
+    )
+    assert "begins_again_if" not in told
     flags = METRICS["outcome"].flags
     assert flags[DescentOutcome.LOW_ENOUGH] == "low_enough"
     assert flags[DescentOutcome.NOT_CONVERGED] == "not_converged"

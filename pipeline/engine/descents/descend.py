@@ -10,6 +10,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from pipeline.engine.descents.adam import adam
 from pipeline.engine.descents.damped import damped
 from pipeline.engine.descents.derivatives import (
     gradient_and_hessian,
@@ -35,6 +36,7 @@ def descend(
     scale: Tensor | None = None,
     *,
     step: float | None = None,
+    decay_every: int | None = None,
     target: float | None = None,
 ) -> Ends:
     """Descents from starts (P, n) until the gradient norm is within the tolerance.
@@ -45,11 +47,12 @@ def descend(
     Args:
         function: the loss.
         starts: (P, n), in the dtype of the descent.
-        method: `gd`, `lbfgs`, `lm` or `newton`, as `schemas.starts.Descent` has them.
+        method: `adam`, `gd`, `lbfgs`, `lm` or `newton`, as `schemas.starts.Descent` has them.
         tolerance: gradient norm at which a descent has converged.
         max_iterations: after which it is given up.
         scale: (P, n), positive: the descents are in θ/scale, and so are gradient norms.
-        step: of gd, instead of a line search.
+        step: of adam; of gd, instead of a line search.
+        decay_every: iterations of adam after which its step becomes less.
         target: loss at or below which a descent ends as well.
 
     Raises:
@@ -58,7 +61,9 @@ def descend(
     scaled, limits = _Scaled(function, scale), Limits(tolerance, max_iterations, target)
     # Copied, as kernels may sum in another order where memory begins at another boundary.
     begin = starts.clone() if scale is None else starts / scale
-    if method == "gd" and step is not None:
+    if method == "adam" and step is not None:
+        ends = adam(scaled.slopes, begin, limits, step, decay_every)
+    elif method == "gd" and step is not None:
         ends = fixed_step(scaled.slopes, begin, limits, step)
     elif method in ("gd", "lbfgs"):
         ends = quasi_newton(scaled.slopes, begin, limits, MEMORY if method == "lbfgs" else 0)
@@ -69,7 +74,8 @@ def descend(
     elif method == "newton":
         ends = damped(scaled.gradients, scaled.losses, begin, limits, of_gradient=True)
     else:
-        raise ValueError(f"descents: no method {method!r}")
+        without = " without a step" if method == "adam" else ""
+        raise ValueError(f"descents: no method {method!r}{without}")
     return ends if scale is None else replace(ends, theta=ends.theta * scale)
 
 

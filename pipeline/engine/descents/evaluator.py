@@ -6,6 +6,7 @@ Shape legend: P = points, S = splits, z = axes, n = parameters.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from pipeline.engine.blocks import aligned
 from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Values
 from pipeline.engine.descents.descend import descend
+from pipeline.engine.descents.ends import Ends
 from pipeline.engine.descents.functions import Function, all_parameters, over_parameters
 from pipeline.engine.descents.outcomes import outcomes
 from pipeline.engine.descents.spectra import end_eigenvalues
@@ -85,15 +87,7 @@ class _Split:
 
     def measured(self, starts: Tensor, descent: Descent) -> dict[str, Tensor]:
         """What descents from a block of starts (P, n) have found: metric → (*extra, P)."""
-        ends = descend(
-            self._function,
-            starts,
-            descent.method,
-            descent.tolerance,
-            descent.max_iterations,
-            step=descent.step,
-            target=descent.target,
-        )
+        ends = self._descended(starts, descent)
         with torch.no_grad():
             before = self._function.value(aligned(starts))
         eigenvalues = end_eigenvalues(self._double, ends.theta.double())
@@ -106,3 +100,20 @@ class _Split:
             "outcome": outcomes(ends, eigenvalues, before, self._global_minimum, descent.tolerance),
             END_PARAMETERS: ends.theta.T,
         }
+
+    def _descended(self, starts: Tensor, descent: Descent) -> Ends:
+        """Where the last stage ends, after the iterations of all."""
+        at, taken = starts, torch.zeros(len(starts), dtype=torch.int64, device=starts.device)
+        for stage in descent.stages:
+            ends = descend(
+                self._function,
+                at,
+                stage.method,
+                stage.tolerance,
+                stage.max_iterations,
+                step=stage.step,
+                decay_every=stage.decay_every,
+                target=stage.target,
+            )
+            at, taken = ends.theta, taken + ends.iterations
+        return replace(ends, iterations=taken)

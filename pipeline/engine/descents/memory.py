@@ -33,7 +33,11 @@ _WORK_COPIES = 2
 
 
 def descent_bytes(landscape: Landscape, splits: Sequence[str], descent: Descent) -> int:
-    """Bytes of one descent under way, in float64."""
+    """Bytes of one descent under way, in float64: of its stage that takes the most."""
+    return max(_stage_bytes(landscape, splits, stage) for stage in descent.stages)
+
+
+def _stage_bytes(landscape: Landscape, splits: Sequence[str], descent: Descent) -> int:
     n = _numbers(landscape)
     work = max(_work_numbers(landscape, split, descent) for split in splits)
     numbers = n * (_VECTORS + 2 * MEMORY) + work
