@@ -139,6 +139,11 @@ class SymmetryNetParameters(Parameters):
                 f"section: {self.section} needs a student as deep as its teacher, and no narrower "
                 f"anywhere: got units {list(self.units)} for a teacher with {taught}; give more"
             )
+        if self.section == "subspace" and not any(self.spare):
+            raise ValueError(
+                f"section: subspace needs a way within, and of units {list(taught)} on as many "
+                "the subspaces are points; give one unit more in some layer"
+            )
         if self.section == "swap" and self.route == "swap" and min(self.spare) < 1:
             raise ValueError(
                 "route: swap needs a spare unit in every hidden layer: got units "

@@ -14,6 +14,7 @@ from tasks.registry import BuildContext
 from tasks.section import Section
 from tasks.symmetry.duplicates import duplicate_section, embedded_section
 from tasks.symmetry.problem import Builder, GlorotUniform, Looked, Problem
+from tasks.symmetry.subspace_section import subspace_section
 from tasks.symmetry.swap import swap_section
 
 _ORIGIN, _DIRECTIONS = 4, 5
@@ -38,6 +39,7 @@ def random_plane(problem: Problem, context: BuildContext) -> Looked:
 
 SECTIONS: Mapping[str, Builder] = {
     "random": random_plane,
+    "subspace": subspace_section,
     "swap": swap_section,
     "embedded": embedded_section,
     "duplicate": duplicate_section,
