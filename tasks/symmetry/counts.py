@@ -1,9 +1,9 @@
 """How many affine subspaces the copies of hidden units make, exactly.
 
 G(r, m) counts the ways to copy r units onto m so that each occurs, and T(r, m) those in which
-units may also form groups without effect; see `groupings`. Şimşek et al. 2021, arXiv:2105.12221,
-sections 3 and 4. Each number comes by several formulas that share no step, so that they check
-each other. All of them are exact integers; m may be in the thousands.
+units may also form groups without effect; see `groupings`. Şimşek et al. 2021, arXiv:2105.12221.
+Each number comes by several formulas that share no step, so that they check each other. All are
+exact integers; m may be in the thousands.
 
 Shape legend: r = units copied, m = units, S = Stirling numbers of the second kind, B = Bell's.
 """
@@ -41,7 +41,7 @@ def copies_by_powers(r: int, m: int) -> int:
 
 
 def copies_by_compositions(r: int, m: int) -> int:
-    """G(r, m) = Σ m!/(k_1! … k_r!) over k_t ≥ 1 of sum m, as published: C(m−1, r−1) terms.
+    """G(r, m) = Σ m!/(k_1! … k_r!) over k_t ≥ 1 of sum m: C(m−1, r−1) terms.
 
     Raises:
         SpecError: r is below 1, or m below r.
@@ -66,7 +66,7 @@ def subspaces(r: int, m: int) -> int:
 
 
 def subspaces_by_groups(r: int, m: int) -> int:
-    """T(r, m) = Σ_j G(r+j, m)/j!, j being the number of groups without effect; as published.
+    """T(r, m) = Σ_j G(r+j, m)/j!, j being the number of groups without effect.
 
     Raises:
         SpecError: r is below 1, or m below r.

@@ -1,7 +1,7 @@
 """Which of the affine subspaces of zero loss meet: their intersection graph.
 
-Şimşek et al. 2021, arXiv:2105.12221, section 4: with as many units as the teacher has the
-subspaces are isolated points, with one more their union is connected.
+Şimşek et al. 2021, arXiv:2105.12221: with as many units as the teacher has the subspaces are
+isolated points, with one more their union is connected.
 """
 
 from __future__ import annotations

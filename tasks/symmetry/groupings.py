@@ -1,8 +1,8 @@
 """Which units of a wider layer copy which unit of a teacher's, and which have no effect.
 
-Şimşek et al. 2021, arXiv:2105.12221, section 3. Units of one group get the same as input. What goes
-out from all copies of a unit sums to what goes out from it, and what goes out from a group without
-effect sums to zero. Each grouping stands for an affine subspace of weights, see `subspaces`.
+Şimşek et al. 2021, arXiv:2105.12221. Units of one group get the same as input. What goes out from
+all copies of a unit sums to what goes out from it, and what goes out from a group without effect
+sums to zero. Each grouping stands for an affine subspace of weights, see `subspaces`.
 
 Shape legend: r = units of a teacher's layer, m = those of the student's, j = groups without effect,
 d = inputs, c = outputs.

@@ -1,9 +1,9 @@
 """The affine subspaces of weights on which a network equals a smaller one, its teacher.
 
-Şimşek et al. 2021, arXiv:2105.12221, sections 3 and 4. There is one for each choice of a grouping
-in each hidden layer; their union is the expansion manifold Θ. In the paper the layers of a deeper
-network are expanded one by one. Here units of one group may differ in what they get from each of
-several copies, as only the sum matters: the paper's subspaces lie in these.
+Şimşek et al. 2021, arXiv:2105.12221. There is one for each choice of a grouping in each hidden
+layer; their union is the expansion manifold Θ. In the paper the layers of a deeper network are
+expanded one by one. Here units of one group may differ in what they get from each of several
+copies, as only the sum matters: the paper's subspaces lie in these.
 
 Shape legend: n = numbers of all weights, P = points, D = a subspace's dimensions.
 """
