@@ -8,15 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
+from schemas.errors import SpecError
 from tasks.landscape import Floats
 
 
 @dataclass(frozen=True)
 class NumberedChart:
-    """A number 0 … count−1, rounded, and lengths along the ways that the point of that number has.
+    """The number of a point, and how far to go along ways of its own: 1·point + Σ t_k·way_k.
 
-    The first direction of a number is the point itself, from an origin of 0.
+    The directions are the point of each number and its ways, one number after another; the
+    section's origin is 0.
     """
 
     count: int
@@ -28,27 +31,41 @@ class NumberedChart:
         return self.count * self.axes
 
     def coordinates(self, points: Floats) -> Floats:
-        """At points (P, z): (P, count·z)."""
-        lengths = np.concatenate([np.ones((len(points), 1)), points[:, 1:]], axis=1)
-        return self._of_number(points, lengths)
+        """Weights at points (P, z), of which z are not 0: (P, count·z).
+
+        Raises:
+            SpecError: a number is none of 0, 1, …, count − 1.
+        """
+        found = np.zeros((len(points), self.directions))
+        ones = np.column_stack([np.ones(len(points)), points[:, 1:]])
+        np.put_along_axis(found, self._places(points), ones, axis=1)
+        return found
 
     def jacobian(self, points: Floats) -> Floats:
-        """0 along the number, as it is rounded: (P, count·z, z)."""
-        along = np.broadcast_to(
-            np.diag([0.0, *[1.0] * (self.axes - 1)]), (len(points), *2 * (self.axes,))
-        )
-        return np.stack([self._of_number(points, column) for column in along.transpose(2, 0, 1)], 2)
+        """1 for each way, and 0 along the numbers: (P, count·z, z)."""
+        found = np.zeros((len(points), self.directions, self.axes))
+        places = self._places(points)
+        for axis in range(1, self.axes):
+            found[np.arange(len(points)), places[:, axis], axis] = 1.0
+        return found
 
     def hessian(self, points: Floats) -> Floats:
         """Zeros: (P, count·z, z, z)."""
         return np.zeros((len(points), self.directions, self.axes, self.axes))
 
-    def _of_number(self, points: Floats, values: Floats) -> Floats:
-        """Values (P, z) at the directions of each point's number: (P, count·z)."""
-        number = np.clip(np.rint(points[:, 0]).astype(int), 0, self.count - 1)
-        found = np.zeros((len(points), self.count, self.axes))
-        found[np.arange(len(points)), number] = values
-        return found.reshape(len(points), -1)
+    def _places(self, points: Floats) -> npt.NDArray[np.intp]:
+        """The directions of the number of each point: (P, z)."""
+        numbers = points[:, 0]
+        known = (numbers == np.rint(numbers)) & (numbers >= 0) & (numbers < self.count)
+        if not known.all():
+            raise SpecError(
+                f"axes: got the number {numbers[~known][0]:g}; expected whole numbers from 0 to "
+                f"{self.count - 1}, one for each point of the section; give these"
+            )
+        places: npt.NDArray[np.intp] = self.axes * numbers.astype(np.intp)[:, None] + np.arange(
+            self.axes
+        )
+        return places
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Derivatives of the loss of a network with one hidden layer, and what copies of a unit add.
 
-Fukumizu & Amari 2000, Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221, section 4. Shape
+Fukumizu & Amari 2000, Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221. Shape
 legend: N = samples, d = inputs, m = units, c = outputs, n = m·d + c·m numbers of all weights, in
 the order of the network's parameters.
 """
@@ -50,6 +50,13 @@ class Kind(StrEnum):
     NEGATIVE = "negative definite"
     INDEFINITE = "indefinite"
     SINGULAR = "singular"
+
+
+class Nature(StrEnum):
+    """What a critical point is that has copies of a unit of a local minimum."""
+
+    MINIMUM = "local minimum"
+    SADDLE = "strict saddle"
 
 
 def bends(activation: str, values: Floats) -> tuple[Floats, Floats, Floats]:
@@ -126,3 +133,22 @@ def kind_of(curvature: Floats) -> Kind:
     if (signs < 0).all():
         return Kind.NEGATIVE
     return Kind.INDEFINITE if {-1.0, 1.0} <= set(signs.tolist()) else Kind.SINGULAR
+
+
+def nature(kind: Kind, shares: Floats) -> Nature | None:
+    """What copies with these shares (k,) make of a minimum whose Hessian is positive definite.
+
+    The Hessian is then that of the minimum, zero along changes of the shares, and, along changes
+    δw_i of the copies with Σ β_i δw_i = 0, Σ β_i δw_iᵀ U δw_i. Of p positive shares and q negative
+    ones, which sum to 1, the form Σ β_i s_i² has p − 1 positive and q negative squares where
+    Σ β_i s_i = 0, as it is positive at s = (1, …, 1), which is orthogonal to these with respect to
+    it. None where shares are 0, or there is one copy alone, or U is singular.
+    """
+    positive, negative = int((shares > 0).sum()), int((shares < 0).sum())
+    if positive + negative < max(2, len(shares)) or kind is Kind.SINGULAR:
+        return None
+    rising, falling = positive - 1, negative
+    if kind is Kind.NEGATIVE:
+        rising, falling = falling, rising
+    flat = falling == 0 and kind is not Kind.INDEFINITE
+    return Nature.MINIMUM if flat else Nature.SADDLE

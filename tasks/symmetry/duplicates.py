@@ -1,7 +1,7 @@
 """Sections through critical points that are made of copies of the units of a narrow network.
 
 Fukumizu & Amari 2000, "Local minima and plateaus in hierarchical structures of multilayer
-perceptrons", Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221, section 4. Shape legend:
+perceptrons", Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221. Shape legend:
 P = points, z = axes, r = units of the narrow network, m = units, d = inputs, c = outputs.
 """
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from schemas.errors import SpecError
 from tasks.landscape import Floats
 from tasks.registry import BuildContext
-from tasks.section import Section, whole_section
+from tasks.section import Section, axis_count_error, whole_section
 from tasks.symmetry.counts import copies
 from tasks.symmetry.critical_charts import DuplicateChart, NumberedChart
 from tasks.symmetry.critical_points import CriticalPoint, critical_point
@@ -32,19 +32,16 @@ _MOST = 1000
 
 
 def embedded_section(problem: Problem, context: BuildContext) -> Looked:
-    """Every way to embed the narrow network's critical point, by its number.
+    """Every way to embed the narrow network's critical point: the first axis is its number.
 
-    The second axis adds to the shares of the copies of each unit, whose sum is then more than 1;
-    the third moves a unit that has copies off them.
+    The second adds to the shares of the copies of each unit, to the sum of these as much as it
+    says; the third moves a unit that has copies off them.
 
     Raises:
         SpecError: the axes do not fit, or there are too many ways.
     """
-    if not 1 <= context.axes <= _AXES:
-        raise SpecError(
-            f"axes: got {context.axes}; section: embedded has 1 to {_AXES}, the number of the "
-            "embedding, what is added to the shares, and how far a copy is moved; give these"
-        )
+    if context.axes != _AXES:
+        raise axis_count_error(context.axes, _AXES, "section: embedded")
     narrow, wide = problem.parameters.narrow, problem.parameters.units[0]
     if copies(narrow, wide) > _MOST:
         raise SpecError(
@@ -66,11 +63,10 @@ def embedded_section(problem: Problem, context: BuildContext) -> Looked:
             (np.zeros_like(hidden), output),
             (moved, np.zeros_like(output)),
         ]
-        directions += [named(each) for each in of_one[: context.axes]]
+        directions += [named(each) for each in of_one]
     origin = {name: tensor.new_zeros(tensor.shape) for name, tensor in directions[0].items()}
-    chart = NumberedChart(len(ways), context.axes)
     facts |= {"copied": ways, "shares": [share.tolist() for share in shares]}
-    return Looked(Section(origin, tuple(directions), chart), facts)
+    return Looked(Section(origin, tuple(directions), NumberedChart(len(ways), _AXES)), facts)
 
 
 def duplicate_section(problem: Problem, context: BuildContext) -> Looked:
@@ -124,6 +120,7 @@ def _narrow(problem: Problem) -> tuple[CriticalPoint, dict[str, Any]]:
         "curvatures": [np.linalg.eigvalsh(bend).tolist() for bend in bends],
         "kinds": [kind_of(bend) for bend in bends],
         "unit": problem.parameters.copied,
+        "share": problem.parameters.share,
         "proof": prove(regression, point).as_json() if is_provable(regression) else None,
     }
 

@@ -1,7 +1,7 @@
 """Critical points of a wide network that copies of the units of a narrow one make.
 
 Fukumizu & Amari 2000, "Local minima and plateaus in hierarchical structures of multilayer
-perceptrons", Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221, section 4. Shape legend:
+perceptrons", Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221. Shape legend:
 r = units of the narrow network, m = units of the wide one, d = inputs, c = outputs.
 """
 

@@ -50,7 +50,7 @@ class SymmetryNetParameters(Parameters):
         "equals its teacher, a way within it and a way out of it; swap: one axis from a student "
         "that equals its teacher, at 0, to the same one with its units permuted, at 1; "
         "embedded: the number of a way to make the units copies of those of a narrower network at "
-        "a critical point of its loss, and up to two axes off these points; duplicate: the share "
+        "a critical point of its loss, and two axes off these points; duplicate: the share "
         "that one copy of a unit has of its output weight, and axes along which the copies part.",
     )
     excess: FiniteFloat = Field(
