@@ -18,6 +18,7 @@ from tasks.landscape import Floats
 class NumberedChart:
     """The number of a point, and how far to go along ways of its own: 1·point + Σ t_k·way_k.
 
+    Between whole numbers the point is that of the nearest one.
     The directions are the point of each number and its ways, one number after another; the
     section's origin is 0.
     """
@@ -34,7 +35,7 @@ class NumberedChart:
         """Weights at points (P, z), of which z are not 0: (P, count·z).
 
         Raises:
-            SpecError: a number is none of 0, 1, …, count − 1.
+            SpecError: the whole number nearest to one is none of 0, 1, …, count − 1.
         """
         found = np.zeros((len(points), self.directions))
         ones = np.column_stack([np.ones(len(points)), points[:, 1:]])
@@ -55,12 +56,12 @@ class NumberedChart:
 
     def _places(self, points: Floats) -> npt.NDArray[np.intp]:
         """The directions of the number of each point: (P, z)."""
-        numbers = points[:, 0]
-        known = (numbers == np.rint(numbers)) & (numbers >= 0) & (numbers < self.count)
+        numbers = np.rint(points[:, 0])
+        known = (numbers >= 0) & (numbers < self.count)
         if not known.all():
             raise SpecError(
-                f"axes: got the number {numbers[~known][0]:g}; expected whole numbers from 0 to "
-                f"{self.count - 1}, one for each point of the section; give these"
+                f"axes: got the number {numbers[~known][0]:g}; expected 0 to {self.count - 1}, one "
+                "for each point of the section; give these"
             )
         places: npt.NDArray[np.intp] = self.axes * numbers.astype(np.intp)[:, None] + np.arange(
             self.axes
