@@ -100,6 +100,14 @@ TASKS = {
             build="tasks.wide.task:build_wide_layer",
         ),
         Task(
+            name="piecewise-cells",
+            summary="A network of ReLUs, leaky ones or linear units on a few samples: its "
+            "activation cells along lines and planes, and between minima of one cell or of two.",
+            source="He, Wang & Tao 2020, arXiv:2003.12236",
+            parameters="tasks.piecewise.cells_parameters:PiecewiseCellsParameters",
+            build="tasks.piecewise.cells_task:build_piecewise_cells",
+        ),
+        Task(
             name="skip-net",
             summary="A dense network whose hidden units also lead straight to the outputs, or the "
             "same one without: random planes, and the path on which the loss falls to nearly zero.",

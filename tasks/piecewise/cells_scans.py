@@ -1,0 +1,126 @@
+"""The scans of the study `piecewise-linear` about activation cells, as plain specs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+RELU, LEAKY, LINEAR = "cells-relu", "cells-leaky", "cells-linear"
+STOPPED = "cells-stopped"
+LINE, FIRST = "cells-line", "cells-first-layer"
+WITHIN, ACROSS, REVERSED = "cells-within", "cells-across", "cells-reversed"
+MAP = "cells-map"
+_SEEDS = {
+    name: 40 + number
+    for number, name in enumerate(
+        (RELU, LEAKY, LINEAR, STOPPED, LINE, FIRST, WITHIN, ACROSS, REVERSED, MAP)
+    )
+}
+_DEEP = {"samples": 10, "widths": [6, 5], "slope": 0.2}
+STOP_AFTER = 4
+"""Iterations of descents that are ended too early."""
+
+
+@dataclass(frozen=True)
+class _Sizes:
+    """How much is done.
+
+    Attributes:
+        starts: descents on each data set.
+        replicates: data sets.
+        line: steps of a line, a power of two.
+        side: points along each axis of the map.
+    """
+
+    starts: int
+    replicates: int
+    line: int
+    side: int
+
+
+_FULL = _Sizes(400, 4, 2**15, 1024)
+_QUICK = _Sizes(60, 2, 2**11, 81)
+_LM = {"method": "lm", "max_iterations": 400, "keep_parameters": True}
+
+
+def cell_scans(quick: bool) -> dict[str, dict[str, Any]]:
+    """Every scan about cells by its name."""
+    sizes = _QUICK if quick else _FULL
+    scans = {
+        RELU: _starts(RELU, sizes, {"widths": [3], "slope": 0.0}, _LM),
+        LEAKY: _starts(LEAKY, sizes, {"widths": [2], "slope": 0.3}, _LM),
+        LINEAR: _starts(LINEAR, sizes, {"widths": [2], "slope": 1.0}, _LM),
+        STOPPED: _starts(
+            STOPPED, sizes, {"widths": [3], "slope": 0.0}, {**_LM, "max_iterations": STOP_AFTER}
+        ),
+        LINE: _line(LINE, {**_DEEP, "section": "random"}, sizes.line),
+        WITHIN: _way(WITHIN, {"widths": [3], "section": "within"}),
+        ACROSS: _way(ACROSS, {"widths": [3], "section": "across"}),
+        REVERSED: _way(
+            REVERSED,
+            {"samples": 6, "widths": [2], "slope": 0.5, "section": "reversed"},
+        ),
+        MAP: _map(sizes.side),
+    }
+    if not quick:
+        scans[FIRST] = _line(FIRST, {**_DEEP, "section": "first"}, sizes.line)
+    return scans
+
+
+def _scan(name: str, parameters: Mapping[str, Any], **more: object) -> dict[str, Any]:
+    return {
+        "task": "piecewise-cells",
+        "parameters": dict(parameters),
+        "splits": ["train"],
+        "seed": _SEEDS[name],
+        "compute": {"workers": 0, "dtype": "float64"},
+        **more,
+    }
+
+
+def _starts(
+    name: str, sizes: _Sizes, parameters: Mapping[str, Any], descent: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Descents from random starts, and the cells of the starts."""
+    return _scan(
+        name,
+        parameters,
+        starts={"num": sizes.starts, "scale": 2.0},
+        metrics=["loss", "activation_cell"],
+        replicates=sizes.replicates,
+        descent=dict(descent),
+    )
+
+
+def _line(name: str, parameters: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    return _scan(
+        name,
+        parameters,
+        axes={"t": {"start": -8.0, "stop": 8.0, "num": steps + 1}},
+        metrics=["loss", "activation_cell"],
+        replicates=2,
+    )
+
+
+def _way(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """From one minimum to another."""
+    return _scan(
+        name,
+        parameters,
+        axes={"t": {"start": 0.0, "stop": 1.0, "num": 101}},
+        metrics=["loss", "activation_cell", "gradient_norm"],
+    )
+
+
+def _map(side: int) -> dict[str, Any]:
+    """The plane of two minima and a random direction."""
+    return _scan(
+        MAP,
+        {"widths": [3], "section": "across"},
+        axes={
+            "t": {"start": -0.5, "stop": 1.5, "num": side},
+            "across": {"start": -1.0, "stop": 1.0, "num": side},
+        },
+        metrics=["loss", "activation_cell"],
+    )
