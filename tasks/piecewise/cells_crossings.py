@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -101,14 +102,13 @@ def layers_of(module: nn.Sequential, section: Section) -> list[Layer]:
         )
     layers = []
     parts = list(module.named_children())
-    for (name, part), (_, unit) in zip(parts, parts[1:], strict=False):
+    for (name, part), (_, unit) in pairwise(parts):
         if not isinstance(part, nn.Linear):
             continue
         weights, weight_steps = _on_line(section, f"{name}.weight")
-        none = np.zeros(len(weights))
-        biases, bias_steps = (
-            (none, none) if part.bias is None else _on_line(section, f"{name}.bias")
-        )
+        biases = bias_steps = np.zeros(len(weights))
+        if part.bias is not None:
+            biases, bias_steps = _on_line(section, f"{name}.bias")
         layers.append(Layer(weights, weight_steps, biases, bias_steps, unit_of(unit)))
     return layers
 

@@ -61,8 +61,8 @@ def cell_figures() -> dict[str, Figure]:
         WALLS: Figure(
             "Grids find the walls of a line from below",
             "Cells that grids of more and more steps meet on two lines through all weights of a "
-            "network with 6 and 5 leaky ReLUs and 10 samples. Dashed: the exact number, from the roots "
-            "of polynomials.",
+            "network with 6 and 5 leaky ReLUs and 10 samples. Dashed: the exact number, from the "
+            "roots of polynomials.",
             "steps of the grid",
             "cells met",
             _walls,
@@ -125,8 +125,8 @@ def _minima(scans: Trees) -> list[Series]:
 def _ways(scans: Trees) -> list[Series]:
     found = []
     for name, words in _WAYS.items():
-        losses = scans[name]["loss"].sel({SPLIT: "train"}).values
-        at = scans[name]["t"].values
+        data = scans[name].to_dataset()
+        losses, at = data["loss"].sel({SPLIT: "train"}).values, data["t"].values
         found.append(Series(words, at.tolist(), (losses / losses[0]).tolist()))
     return found
 

@@ -88,7 +88,10 @@ def joining_directions(one: TwoLayer, other: TwoLayer) -> list[Floats]:
 
 
 # Three inputs are in the plane of the first two axes, three in that of the first and the third.
-_INPUTS = ((0.3, 1.0, 0.0), (-0.2, -1.5, 0.0), (0.5, -0.7, 0.0)) + (
+_INPUTS = (
+    (0.3, 1.0, 0.0),
+    (-0.2, -1.5, 0.0),
+    (0.5, -0.7, 0.0),
     (0.4, 0.0, 1.2),
     (-0.3, 0.0, 1.0),
     (0.2, 0.0, 0.8),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,7 +62,7 @@ def lines_of(tree: xr.DataTree) -> list[Line]:
     hashes = tree["activation_cell"].sel({SPLIT: "train"})
     if REPLICATE not in hashes.dims:
         hashes = hashes.expand_dims(REPLICATE)
-    at = tree["t"].values
+    at = np.asarray(tree["t"])
     return [
         Line(at, row, _walls(facts, at))
         for row, facts in zip(hashes.transpose(REPLICATE, "t").values, facts_of(tree), strict=True)
@@ -113,7 +114,7 @@ def of_this_line(*names: str, exchanged: bool = False) -> Hypothesis:
 
 
 def share_seen(*names: str, step: int = 1) -> Statistic:
-    """The share of the exact cells that every step-th point of the grid meets, at the worst line."""
+    """The share of the exact cells that every step-th point of the grid meets, at worst."""
 
     def statistic(scans: Trees) -> float:
         lines = [line for name in names for line in lines_of(scans[name])]
@@ -138,7 +139,7 @@ def least_gain(*names: str) -> Statistic:
         for name in names:
             for line in lines_of(scans[name]):
                 met = [len(line.walls) + 1, *(line.cells(step) for step in steps_of(line))]
-                gains += [fine - coarse for fine, coarse in zip(met, met[1:], strict=False)]
+                gains += [fine - coarse for fine, coarse in pairwise(met)]
         return float(min(gains))
 
     return statistic

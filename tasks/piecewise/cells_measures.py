@@ -132,7 +132,7 @@ def critical_inside(*names: str, all_ends: bool = False) -> Hypothesis:
     def met(scans: Trees) -> bool:
         ends = [ends_of(scans[name]) for name in names]
         enough = all(np.count_nonzero(each.minima) >= FEWEST for each in ends)
-        return enough and (not all_ends or all(each.minima.all() for each in ends))
+        return enough and (not all_ends or all(bool(each.minima.all()) for each in ends))
 
     return Hypothesis(
         f"gradients are at most {FLAT:g} and no unit's weights are at right angles to an input: "
@@ -164,7 +164,7 @@ def several_cells(*names: str) -> Hypothesis:
         ends = [ends_of(scans[name]) for name in names]
         counts = [np.count_nonzero(each.minima) for each in ends]
         linear = any(facts["slope"] == 1.0 for name in names for facts in facts_of(scans[name]))
-        return min(counts) >= FEWEST and not linear
+        return bool(min(counts) >= FEWEST) and not linear
 
     return Hypothesis(
         f"the units have different slopes on both sides of 0, and there are {FEWEST} "
@@ -219,7 +219,7 @@ def greatest_change(name: str) -> Statistic:
     """How far the loss on the way is from that at its start, relative to it, at most."""
 
     def statistic(scans: Trees) -> float:
-        losses = scans[name]["loss"].sel({SPLIT: "train"}).values
+        losses = scans[name].to_dataset()["loss"].sel({SPLIT: "train"}).values
         return float(np.abs(losses - losses[0]).max() / losses[0])
 
     return statistic
@@ -271,4 +271,4 @@ def _kept_apart(tree: xr.DataTree) -> float | None:
         return None
     optimum = cell_optimum(one.slopes(inputs), inputs, targets)
     turned = np.flatnonzero(one.outputs * other.outputs <= 0)
-    return max((float(np.linalg.norm(optimum.fixed(unit))) for unit in turned), default=0.0)
+    return max((float(np.linalg.norm(optimum.fixed(int(unit)))) for unit in turned), default=0.0)

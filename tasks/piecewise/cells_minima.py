@@ -27,6 +27,7 @@ FLAT = 1e-7
 """The greatest norm of a gradient that counts as 0."""
 _TRIES = 400
 _ROUNDS = 200
+_CLOSE = 1e-15
 _APART = 1e-3
 
 
@@ -46,13 +47,19 @@ def descended(inputs: Floats, targets: Floats, start: TwoLayer) -> TwoLayer:
     def net(numbers: Floats) -> TwoLayer:
         return two_layer(numbers, units, slope)
 
+    def residuals(numbers: Floats) -> Floats:
+        return net(numbers).residuals(inputs, targets)
+
+    def jacobian(numbers: Floats) -> Floats:
+        return net(numbers).jacobian(inputs)
+
     found = least_squares(
-        lambda numbers: net(numbers).residuals(inputs, targets),
+        residuals,
         start.numbers,
-        lambda numbers: net(numbers).jacobian(inputs),
-        xtol=1e-15,
-        ftol=1e-15,
-        gtol=1e-15,
+        jacobian,
+        xtol=_CLOSE,
+        ftol=_CLOSE,
+        gtol=_CLOSE,
         max_nfev=_ROUNDS,
     )
     return net(np.asarray(found.x, dtype=np.float64))
@@ -113,7 +120,8 @@ def minimum_of_cell(
 
     A local minimum in the open cell is one of the cell's optima, and its products are in the cone
     of the cell for some signs of the output weights; conversely each such optimum is a minimum.
-    A linear network has one cell and no walls. Else linear programs decide, one for each choice of signs, and ask for the greatest margin.
+    A linear network has one cell and no walls. Else linear programs decide, one for each choice of
+    signs, and ask for the greatest margin.
     """
     optimum = cell_optimum(slopes, inputs, targets)
     if slope == 1.0:
@@ -142,7 +150,7 @@ def _in_cone(optimum: CellOptimum, sides: Floats, inputs: Floats) -> Floats | No
         b_ub=rows @ optimum.products.ravel(),
         bounds=[*[(None, None)] * free, (None, 1.0)],
     )
-    if not solved.success or solved.x[-1] <= MARGIN:
+    if solved.x is None or solved.x[-1] <= MARGIN:
         return None
     found: Floats = (optimum.products.ravel() + solved.x[:-1] @ optimum.free).reshape(h, d)
     return found
