@@ -6,10 +6,11 @@ Shape legend: N = samples, L = layers, n_l = units of layer l (n_0 inputs, n_L o
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -30,7 +31,6 @@ def network(
     widths: Sequence[int],
     outputs: int,
     activation: str | PiecewiseLinear,
-    bias: bool = True,
 ) -> nn.Sequential:
     """`layer1`, `unit1`, …, `layerL`: linear layers (n_l, n_{l−1}), an activation between two.
 
@@ -39,7 +39,7 @@ def network(
     sizes = [dimensions, *widths, outputs]
     parts: OrderedDict[str, nn.Module] = OrderedDict()
     for number, (inputs, units) in enumerate(pairwise(sizes), start=1):
-        parts[f"layer{number}"] = nn.Linear(inputs, units, bias=bias, dtype=torch.float64)
+        parts[f"layer{number}"] = nn.Linear(inputs, units, dtype=torch.float64)
         if number <= len(widths):
             parts[f"unit{number}"] = unit(activation)
     return nn.Sequential(parts)
@@ -54,13 +54,15 @@ def as_parameters(layers: Sequence[Layer]) -> dict[str, Tensor]:
     return found
 
 
-def as_layers(parameters: Mapping[str, Tensor]) -> list[Layer]:
-    """Parameters of `network` with biases, by name, as layers."""
-    count = len(parameters) // 2
-    return [
-        Layer(parameters[f"layer{n}.weight"].numpy(), parameters[f"layer{n}.bias"].numpy())
-        for n in range(1, count + 1)
-    ]
+def minus(layers: Sequence[Layer], others: Sequence[Layer]) -> list[Layer]:
+    """The differences of their weights and biases."""
+    pairs = zip(layers, others, strict=True)
+    return [Layer(one.weight - other.weight, one.bias - other.bias) for one, other in pairs]
+
+
+def zero_layers(like: Sequence[Layer]) -> list[Layer]:
+    """Layers of these shapes whose numbers are all 0."""
+    return [Layer(np.zeros_like(each.weight), np.zeros_like(each.bias)) for each in like]
 
 
 def run(

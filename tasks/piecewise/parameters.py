@@ -50,7 +50,6 @@ class PiecewiseNetParameters(Parameters):
         "slopes of the pieces from left to right, the knots between them, by default [0], and the "
         "value at_zero; for data: three-points sigmoid, tanh or arctan.",
     )
-    bias: bool = Field(True, description="Whether units, and the outputs, have a bias.")
     data: Literal["normal", "fittable", "xor", "three-points"] = Field(
         "normal",
         description="normal: seeded normal inputs and targets; fittable: the same inputs, but "
@@ -58,22 +57,24 @@ class PiecewiseNetParameters(Parameters):
         "of opposite corners alike; three-points: the example of Theorem 2, three samples on a "
         "line.",
     )
-    at: Literal["start", "minimum", "kink", "lower"] = Field(
-        "start",
+    at: Literal["start", "minimum", "broken", "lower"] = Field(
+        "minimum",
         description="The origin of the section. start: normal weights; minimum: the local minimum "
-        "of the construction; kink: the same, but moved so that a unit of the first layer is at a "
-        "kink for one sample; lower: the point that is constructed to be lower.",
+        "of the construction; broken: the same but for what makes it one, in that units of the "
+        "first layer that are not needed are at a kink, or, of three-points, that output weights "
+        "have another sign; lower: the point that is constructed to be lower.",
     )
     scale: Annotated[FiniteFloat, Field(gt=0)] = Field(
         1.0, description="Of the local minimum: α, which its first layer is multiplied by."
     )
-    section: Literal["random", "spare", "family", "across"] = Field(
+    section: Literal["random", "probe", "family", "across"] = Field(
         "random",
-        description="random: an axis along each of several random orthonormal directions, in units "
-        "of the radius that is proved for the minimum, if there is one; spare: a unit of the first "
-        "layer that the construction does not need turns towards the data, and then its weight in "
-        "the next layer grows; family: one axis, α itself; across: one axis from the minimum, at "
-        "0, straight to the lower point, at 1, and a second one to the minimum of another α.",
+        description="random: an axis along each of several random orthonormal directions; probe: "
+        "two axes along which the risk falls where the minimum is broken, those of a unit that is "
+        "not needed, or of three-points those in which units tell the samples apart; both in units "
+        "of the radius that is proved for the minimum, if it is bounded; family: one axis, α "
+        "itself; across: one axis from the minimum, at 0, straight to the lower point, at 1, and a "
+        "second one to the minimum of an α four times as large.",
     )
 
     @property
@@ -101,12 +102,32 @@ class PiecewiseNetParameters(Parameters):
         return self
 
     @model_validator(mode="after")
-    def _constructed(self) -> Self:
-        wanted = self.at != "start" or self.section != "random"
-        if wanted and not self.bias:
+    def _sections_fit(self) -> Self:
+        if self.data == "three-points" and (self.section == "family" or self.scale != 1):
             raise ValueError(
-                f"at: {self.at} and section: {self.section} are constructed with biases; use bias: "
-                "true, or at: start and section: random"
+                "data: three-points has no α; use section: random, probe or across, and leave "
+                "scale out"
+            )
+        if self.at != "minimum" and self.section in ("family", "across"):
+            raise ValueError(
+                f"at: got {self.at}; section: {self.section} begins at the minimum; use at: minimum"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _widths_fit(self) -> Self:
+        narrowest = min(self.widths)
+        if narrowest < self.outputs:
+            raise ValueError(
+                f"widths: got {narrowest} units for {self.outputs} outputs; the minimum needs as "
+                "many in each hidden layer; give wider layers, or fewer outputs"
+            )
+        needed = (self.at == "broken" or self.section == "probe") and self.data != "three-points"
+        if needed and self.widths[0] == self.outputs:
+            raise ValueError(
+                f"widths: got {self.widths[0]} units in the first layer for {self.outputs} "
+                "outputs; at: broken and section: probe are of a unit that is not needed; give "
+                "one more"
             )
         return self
 

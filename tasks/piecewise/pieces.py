@@ -24,13 +24,12 @@ class Kink:
     """A knot at which the slope changes.
 
     Attributes:
-        at, value: the knot t, and h(t).
+        at: the knot.
         left, right: the slopes on its sides.
         reach: how far the function is of these two slopes, on both sides; infinite of one kink.
     """
 
     at: float
-    value: float
     left: float
     right: float
     reach: float
@@ -73,11 +72,12 @@ class PiecewiseLinear:
 
     def __call__(self, values: Floats) -> Floats:
         """The function at values of any shape; of balls if these are balls."""
-        found = self.left_line + self.slopes[0] * values
+        found = self.at_zero + self.slopes[0] * values
         for knot, (left, right) in zip(self.knots, pairwise(self.slopes), strict=True):
             over = values - knot
-            # The positive part, which is |·| of a ball as well.
-            found = found + (right - left) * (over + abs(over)) / 2
+            # The positive part, which is |·| of a ball as well, less what it is at 0.
+            lifted = (over + abs(over)) / 2 - max(-knot, 0.0)
+            found = found + (right * lifted - left * lifted)
         return found
 
     @property
@@ -99,23 +99,11 @@ class PiecewiseLinear:
         ]
         places = [-math.inf, *(knot for knot, *_ in true), math.inf]
         return [
-            Kink(
-                knot,
-                float(self(np.array(knot))),
-                left,
-                right,
-                min(knot - before, after - knot),
-            )
+            Kink(knot, left, right, min(knot - before, after - knot))
             for (knot, left, right), before, after in zip(
                 true, places[:-2], places[2:], strict=True
             )
         ]
-
-    def slope(self, values: Floats) -> Floats:
-        """H' at values of any shape; at a knot that of the piece to its left, as in torch."""
-        pieces = np.searchsorted(np.array(self.knots), values, side="left")
-        found: Floats = np.array(self.slopes)[pieces]
-        return found
 
 
 def leaky(right: float, left: float) -> PiecewiseLinear:
