@@ -10,9 +10,10 @@ Shape legend: r = units copied, m = units, S = Stirling numbers of the second ki
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
-from itertools import accumulate, combinations, count, pairwise
+from itertools import accumulate, combinations, pairwise
+from itertools import count as naturals
 from math import comb, factorial, perm, prod
 
 from flint import fmpz
@@ -146,16 +147,20 @@ def all_critical_to_global(r: int, m: int) -> Fraction:
         SpecError: r is below 1, or m below r.
     """
     _checked(r, m)
-    return Fraction(sum(copies(narrow, m) for narrow in range(1, r)), subspaces(r, m))
+    return Fraction(_critical(r, m), subspaces(r, m))
 
 
-def first_with_fewer_critical(r: int) -> int:
-    """The least m ≥ r where Σ_{k≥1} G(r−k, m) < T(r, m).
+def first_with_fewer_critical(r: int, count: Callable[[int, int], int] = subspaces) -> int:
+    """The least m ≥ r where Σ_{k≥1} G(r−k, m) < T(r, m), or another count of r and m.
 
     Raises:
         SpecError: r is below 1.
     """
-    return next(m for m in count(r) if all_critical_to_global(r, m) < 1)
+    return next(m for m in naturals(r) if _critical(r, m) < count(r, m))
+
+
+def _critical(r: int, m: int) -> int:
+    return sum(copies(narrow, m) for narrow in range(1, r))
 
 
 def _checked(r: int, m: int) -> None:
@@ -177,10 +182,11 @@ def _layers_checked(taught: Sequence[int], units: Sequence[int]) -> None:
 
 def _copies_up_to(r: int, m: int) -> list[int]:
     """G(r, n) for n = 0, …, m, from G(k, n+1) = k (G(k, n) + G(k−1, n))."""
-    row, found = [1] + r * [0], []
-    for _ in range(m + 1):
-        found.append(row[r])
-        row = [0, *(k * (row[k] + row[k - 1]) for k in range(1, r + 1))]
+    row, found = {0: 1}, []
+    for n in range(m + 1):
+        found.append(row.get(r, 0))
+        needed = range(max(0, r - (m - n) + 1), min(n + 1, r) + 1)
+        row = {k: k * (row.get(k, 0) + row.get(k - 1, 0)) for k in needed}
     return found
 
 

@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from schemas.errors import SpecError
 from tasks.landscape import Floats
@@ -157,18 +156,19 @@ def distance(weights: Weights, teacher: Weights) -> float:
     return min(float(np.linalg.norm(each)) for each in nearest)
 
 
-def affine_meeting(first: Affine, second: Affine) -> int | None:
-    """The dimensions of where two affine subspaces meet, of their weights alone; None if nowhere.
+def affine_meeting(first: Affine, second: Affine) -> Affine | None:
+    """Where two affine subspaces meet, of their weights alone; None if nowhere.
 
     Singular values and distances of at most `NONZERO` count as zero.
     """
     joined = np.hstack([first.basis, -second.basis])
     between = second.origin - first.origin
-    if not joined.shape[1]:
-        return 0 if np.linalg.norm(between) <= NONZERO else None
-    vectors, values, _ = np.linalg.svd(joined, full_matrices=False)
-    kept: npt.NDArray[np.bool_] = values > NONZERO
-    reached = vectors[:, kept]
-    if np.linalg.norm(between - reached @ (reached.T @ between)) > NONZERO:
+    left, values, right = np.linalg.svd(joined)
+    rank = int((values > NONZERO).sum())
+    steps = left[:, :rank].T @ between
+    if np.linalg.norm(between - left[:, :rank] @ steps) > NONZERO:
         return None
-    return int(joined.shape[1] - kept.sum())
+    ways = np.vstack([(right[:rank].T @ (steps / values[:rank])), right[rank:]])
+    places = ways[:, : first.dimensions] @ first.basis.T
+    # The null vectors of both bases are as long within the one as within the other.
+    return Affine(first.origin + places[0], np.sqrt(2) * places[1:].T)
