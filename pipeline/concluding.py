@@ -11,7 +11,7 @@ import xarray as xr
 from pipeline.analysing import analyse
 from pipeline.analysis import Row, rows
 from pipeline.manifest import read_stored
-from pipeline.reading import Status, open_scan, status
+from pipeline.reading import Status, read_scan, status
 from pipeline.report import Report, write_report
 from schemas.layout import ANALYSIS_GROUP
 from schemas.study import Verdict
@@ -42,28 +42,27 @@ class Conclusion:
 def conclude(store: Path, display: Progress = silent) -> Conclusion:
     """Analyse the scan in a store, judge its task's claims on it, and write its report."""
     found = tuple(rows(analyse(store, display=display)))
-    verdicts = judge_scan(store)
-    report = _write_report(store, open_scan(store), found, verdicts)
+    tree = read_scan(store)
+    verdicts = _judged(store, tree)
+    report = _write_report(store, tree, found, verdicts)
     return Conclusion(store, report, status(store), found, verdicts)
 
 
 def write_scan_report(store: Path) -> Path:
     """Write a scan's page and figures beside its store, analysing it first if need be."""
-    read_stored(store)
-    tree = open_scan(store)
+    tree = read_scan(store)
     if ANALYSIS_GROUP not in tree.children:
         return conclude(store).report.page
     found = tuple(rows(tree[ANALYSIS_GROUP].to_dataset()))
-    return _write_report(store, tree, found, judge_scan(store)).page
+    return _write_report(store, tree, found, _judged(store, tree)).page
 
 
-def judge_scan(store: Path) -> tuple[Verdict, ...]:
+def _judged(store: Path, tree: xr.DataTree) -> tuple[Verdict, ...]:
     """The verdicts on the claims that the scan's task makes of a single scan."""
-    stored = read_stored(store)
-    task = TASKS.get(stored.spec.task)
-    claims = task.claims_on(stored.spec) if task else ()
-    scans = {"scan": open_scan(store)}
-    return tuple(claim.judge(scans) for claim in claims)
+    spec = read_stored(store).spec
+    task = TASKS.get(spec.task)
+    claims = task.claims_on(spec) if task else ()
+    return tuple(claim.judge({"scan": tree}) for claim in claims)
 
 
 def _write_report(

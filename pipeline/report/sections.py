@@ -48,7 +48,8 @@ def directions(scan: xr.DataTree) -> list[Table]:
     found = scan[SECTION_GROUP].to_dataset()
     if "norm" not in found:
         return []
-    norm, cosine = found["norm"], found.get("cosine")
+    norm = found["norm"].load()
+    cosine = found["cosine"].load() if "cosine" in found else None
     along = str(norm.dims[-1])
     if along not in found.coords:
         return []
