@@ -14,12 +14,14 @@ from scipy.optimize import least_squares
 
 from schemas.errors import SpecError
 from tasks.landscape import Floats
-from tasks.symmetry.curvature import Derivatives, Regression, derivatives, residuals
+from tasks.symmetry.curvature import Derivatives, Regression, derivatives, output_slopes, residuals
 from tasks.symmetry.network import Weights, flattened, unflattened
+from tasks.threads import one_thread
 
 _STARTS = 12
-_EVALUATIONS = 400
-_EXACT = 1e-15
+_EVALUATIONS = 200
+_NEAR = 1e-8
+"""Relative tolerances of a descent: Newton's method goes on from there."""
 _STEPS = 20
 CRITICAL = 1e-13
 """The norm of the gradient at which a point counts as critical."""
@@ -55,7 +57,8 @@ def critical_point(regression: Regression, units: int) -> CriticalPoint:
         (np.ascontiguousarray(each).tobytes(), each.shape)
         for each in (regression.inputs, regression.targets)
     )
-    return _critical_point(inputs, targets, regression.activation, units)
+    with one_thread():
+        return _critical_point(inputs, targets, regression.activation, units)
 
 
 @lru_cache(maxsize=32)
@@ -103,19 +106,19 @@ def _descended(regression: Regression, units: int, number: int) -> Floats:
     start = flattened([random.standard_normal((b, a)) for a, b in pairwise(sizes)])
 
     def away(numbers: Floats) -> Floats:
-        return residuals(unflattened(numbers, sizes), regression)[0].ravel()
+        return residuals(unflattened(numbers, sizes), regression).ravel()
 
     def slopes(numbers: Floats) -> Floats:
-        return residuals(unflattened(numbers, sizes), regression)[1].reshape(-1, len(start))
+        return output_slopes(unflattened(numbers, sizes), regression).reshape(-1, len(start))
 
     found: Floats = least_squares(
         away,
         start,
         slopes,
         method="lm",
-        xtol=_EXACT,
-        ftol=_EXACT,
-        gtol=_EXACT,
+        xtol=_NEAR,
+        ftol=_NEAR,
+        gtol=_NEAR,
         max_nfev=_EVALUATIONS,
     ).x
     return found
@@ -123,4 +126,4 @@ def _descended(regression: Regression, units: int, number: int) -> Floats:
 
 def _loss(regression: Regression, units: int, numbers: Floats) -> float:
     sizes = regression.inputs.shape[1], units, regression.targets.shape[1]
-    return float(np.square(residuals(unflattened(numbers, sizes), regression)[0]).mean())
+    return float(np.square(residuals(unflattened(numbers, sizes), regression)).mean())

@@ -77,7 +77,7 @@ class Sizes:
 
 
 FULL = Sizes(UNITS, ((1, 4), (2, 3), (2, 4), (3, 5)), 3, 60, 81, 200)
-QUICK = Sizes((PLATEAU, SADDLE), ((2, 3),), 1, 30, 0, 20)
+QUICK = Sizes((PLATEAU, SADDLE), ((2, 3),), 1, 12, 0, 10)
 
 
 def embedded_name(narrow: int, wide: int) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tasks.landscape import Floats
-from tasks.symmetry.network import ACTIVATIONS, Weights
+from tasks.symmetry.network import ACTIVATIONS, Weights, outputs_of
 
 _DEFINITE = 1e-9
 """Of the greatest eigenvalue of U, in magnitude, what one must exceed to have a sign."""
@@ -69,41 +69,55 @@ def bends(activation: str, values: Floats) -> tuple[Floats, Floats, Floats]:
     return value.detach().numpy(), slope.detach().numpy(), bend.numpy()
 
 
-def residuals(weights: Weights, regression: Regression) -> tuple[Floats, Floats]:
-    """Outputs minus targets (N, c), and their derivatives by all weights (N, c, n)."""
-    hidden, output = weights
-    value, slope, _ = bends(regression.activation, regression.inputs @ hidden.T)
-    samples, outputs = regression.targets.shape
-    entering = np.einsum("nj,cj,nd->ncjd", slope, output, regression.inputs, optimize=True)
-    leaving = np.einsum("ab,nj->nabj", np.eye(outputs), value)
-    parts = [entering.reshape(samples, outputs, -1), leaving.reshape(samples, outputs, -1)]
-    return value @ output.T - regression.targets, np.concatenate(parts, axis=2)
+def _slopes(activation: str, values: Floats) -> tuple[Floats, Floats]:
+    """σ and σ', the same."""
+    at = torch.from_numpy(np.ascontiguousarray(values)).requires_grad_()
+    with torch.enable_grad():
+        value = ACTIVATIONS[activation]()(at)
+        (slope,) = torch.autograd.grad(value.sum(), at)
+    return value.detach().numpy(), slope.numpy()
+
+
+def residuals(weights: Weights, regression: Regression) -> Floats:
+    """Outputs minus targets (N, c)."""
+    return outputs_of(weights, regression.inputs, regression.activation) - regression.targets
+
+
+def output_slopes(weights: Weights, regression: Regression) -> Floats:
+    """The derivatives of the outputs by all weights, (N, c, n)."""
+    value, slope = _slopes(regression.activation, _product(regression.inputs, weights[0].T))
+    return _output_slopes(weights[1], regression.inputs, value, slope)
 
 
 def derivatives(weights: Weights, regression: Regression) -> Derivatives:
     """The loss of weights (m, d) and (c, m) and its derivatives, in closed form."""
     hidden, output = weights
-    away, jacobian = residuals(weights, regression)
     units, dimensions = hidden.shape
-    rows = jacobian.reshape(away.size, -1)
-    hessian = rows.T @ rows
-    _, slope, bend = bends(regression.activation, regression.inputs @ hidden.T)
-    back = away @ output
+    value, slope, bend = bends(regression.activation, _product(regression.inputs, hidden.T))
+    away = _product(value, output.T) - regression.targets
+    rows = _output_slopes(output, regression.inputs, value, slope).reshape(away.size, -1)
+    hessian = _product(rows.T, rows)
+    back = _product(away, output)
     for unit in range(units):
         own = slice(unit * dimensions, (unit + 1) * dimensions)
-        hessian[own, own] += (
-            regression.inputs.T * (back[:, unit] * bend[:, unit])
-        ) @ regression.inputs
+        hessian[own, own] += _second(regression.inputs, back[:, unit] * bend[:, unit])
         # Row i of these is that of output i: its weights from all units stand together.
-        mixed = away.T @ (slope[:, unit, None] * regression.inputs)
+        mixed = _product(away.T, slope[:, unit, None] * regression.inputs)
         for at, row in enumerate(mixed):
             weight = units * dimensions + at * units + unit
             hessian[weight, own] += row
             hessian[own, weight] += row
     factor = 2 / away.size
-    return Derivatives(
-        float(np.square(away).mean()), factor * (rows.T @ away.ravel()), factor * hessian
-    )
+    gradient = _product(rows.T, away.reshape(-1, 1))[:, 0]
+    return Derivatives(float(np.square(away).mean()), factor * gradient, factor * hessian)
+
+
+def _output_slopes(output: Floats, inputs: Floats, value: Floats, slope: Floats) -> Floats:
+    samples, outputs = len(inputs), len(output)
+    back = slope[:, None] * output
+    entering = (back[..., None] * inputs[:, None, None]).reshape(samples, outputs, -1)
+    leaving = np.eye(outputs)[:, :, None] * value[:, None, None]
+    return np.concatenate([entering, leaving.reshape(samples, outputs, -1)], axis=2)
 
 
 def copy_curvature(weights: Weights, unit: int, regression: Regression) -> Floats:
@@ -116,11 +130,20 @@ def copy_curvature(weights: Weights, unit: int, regression: Regression) -> Float
     1 − μ, moved by (1 − μ)v and −μv, that is μ(1 − μ) vᵀUv.
     """
     hidden, output = weights
-    value, _, _ = bends(regression.activation, regression.inputs @ hidden.T)
-    away = value @ output.T - regression.targets
-    _, _, bend = bends(regression.activation, regression.inputs @ hidden[unit])
-    weight = (away @ output[:, unit]) * bend
-    found: Floats = (regression.inputs.T * weight) @ regression.inputs * (2 / away.size)
+    away = residuals(weights, regression)
+    _, _, bend = bends(regression.activation, _product(regression.inputs, hidden[unit, :, None]))
+    weight = _product(away, output[:, unit, None]) * bend
+    return _second(regression.inputs, weight[:, 0]) * (2 / away.size)
+
+
+def _second(inputs: Floats, weight: Floats) -> Floats:
+    """Σ_n weight_n x_n x_nᵀ, (d, d)."""
+    return _product((inputs * weight[:, None]).T, inputs)
+
+
+def _product(left: Floats, right: Floats) -> Floats:
+    """Of matrices, by torch, whose threads can be told to be one: see `tasks.threads`."""
+    found: Floats = (torch.from_numpy(left) @ torch.from_numpy(right)).numpy()
     return found
 
 
