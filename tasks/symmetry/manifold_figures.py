@@ -1,0 +1,165 @@
+"""Figures and tables of the study `symmetry` on Θ: subspaces, ends of descents, paths.
+
+Şimşek et al. 2021, arXiv:2105.12221.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from schemas.study import Cell, Column, Figure, Series, Table
+from tasks.facts import Trees, facts_of
+from tasks.symmetry import manifold_measures as measures
+from tasks.symmetry import manifold_scans as scans
+from tasks.symmetry.manifold_claims import ENDS, FOUND, PATHS, SUBSPACES
+from tasks.symmetry.manifold_scans import Family, ManifoldSizes
+
+_ROUTES = {
+    scans.SWAP: "through the spare unit, seven steps",
+    scans.LINE: "straight",
+    scans.BARE: "without a spare unit",
+}
+
+
+def manifold_figures(sizes: ManifoldSizes) -> dict[str, Figure]:
+    """Losses out of subspaces, ends of descents, and paths."""
+    return {
+        "out-of-subspaces": Figure(
+            "The loss grows as the square of the distance from every subspace",
+            "Of all subspaces of Θ of each kind, and of every teacher: the least and the greatest "
+            "loss along random ways out of them, from several points of each. Dashed: the square.",
+            "distance from the subspace",
+            "loss",
+            lambda trees: _out(trees, sizes.families),
+            x_scale="log",
+            y_scale="log",
+        ),
+        FOUND: Figure(
+            "Where descents end at zero loss, Θ is near, but for a symmetry of the activation",
+            "Each point is where a Levenberg-Marquardt descent from a random start has ended. A "
+            "zero of the loss can also be had by tanh with a unit's signs turned, and by sigmoid "
+            "with that and a constant unit; these lie off Θ.",
+            "distance from Θ",
+            "loss",
+            lambda trees: [_found(trees, name) for name in sizes.ends],
+            x_scale="log",
+            y_scale="log",
+        ),
+        PATHS: Figure(
+            "Two units change places at zero loss, through a spare one",
+            "The published teacher of four units, two of which change places: on seven straight "
+            "segments through a fifth unit, straight, and, where there is no fifth unit, with one "
+            "moved onto the other. Each segment takes an equal part of the way.",
+            "part of the way",
+            "loss",
+            lambda trees: [_along(trees, name) for name in _ROUTES if name in sizes.paths],
+        ),
+    }
+
+
+def _out(trees: Trees, families: Sequence[Family]) -> list[Series]:
+    found = []
+    for family in families:
+        away = measures.distances_out(trees[family.name])
+        losses = measures.losses_around(trees[family.name])
+        shown = away > 0
+        for label, values in (
+            ("least", losses.min(axis=(0, 1, 2))),
+            ("greatest", losses.max(axis=(0, 1, 2))),
+        ):
+            found.append(
+                Series(f"{family.words}: {label}", away[shown].tolist(), values[shown].tolist())
+            )
+    ends = np.array([scans.NEAR, away.max()])
+    return [*found, Series("square of the distance", ends.tolist(), (ends**2).tolist(), "bound")]
+
+
+def _found(trees: Trees, name: str) -> Series:
+    ends, facts = measures.ends_of(trees[name]), facts_of(trees[name])[0]
+    return Series(_student(facts), ends.distances.tolist(), ends.losses.tolist(), "points")
+
+
+def _student(facts: dict[str, object]) -> str:
+    return f"{facts['activation']}, {facts['teacher_units']} in {facts['units']}"
+
+
+def _along(trees: Trees, name: str) -> Series:
+    t = np.asarray(trees[name]["t"].values, dtype=np.float64)
+    return Series(_ROUTES[name], t.tolist(), measures.losses_along(trees[name])[0].tolist())
+
+
+def manifold_tables(sizes: ManifoldSizes) -> dict[str, Table]:
+    """What was found on the subspaces of each family, and where descents have ended."""
+    return {
+        SUBSPACES: Table(
+            "Subspaces of zero loss",
+            "All affine subspaces of Θ of each kind: for each teacher, and at several points of "
+            f"each, on it and at a distance of {scans.NEAR:g} from it. The power is that of the "
+            "distance as which the loss grows, by that distance and twice that.",
+            (
+                Column("units of the teacher in the student's layers"),
+                Column("activation"),
+                Column("outputs"),
+                Column("subspaces"),
+                Column("teachers"),
+                Column("dimensions from"),
+                Column("to"),
+                Column("greatest loss on them"),
+                Column("least loss near by"),
+                Column("power from", decimals=3),
+                Column("power to", decimals=3),
+            ),
+            lambda trees: [_subspace_row(trees, family) for family in sizes.families],
+        ),
+        ENDS: Table(
+            "Where descents to zero loss end",
+            f"Zero loss: {measures.ZERO:g} or less. In Θ: within {measures.IN_THETA:g} of it.",
+            (
+                Column("activation"),
+                Column("units of the teacher"),
+                Column("of the student"),
+                Column("descents"),
+                Column("at zero loss"),
+                Column("of these in Θ"),
+                Column("greatest distance in Θ"),
+                Column("least distance of others"),
+            ),
+            lambda trees: [_ends_row(trees, name) for name in sizes.ends],
+        ),
+    }
+
+
+def _subspace_row(trees: Trees, family: Family) -> list[Cell]:
+    tree = trees[family.name]
+    every, powers = facts_of(tree), measures.exponents(tree)
+    return [
+        family.words,
+        every[0]["activation"],
+        every[0]["outputs"],
+        family.subspaces,
+        len(every),
+        min(every[0]["dimensions"]),
+        max(every[0]["dimensions"]),
+        measures.greatest_on(tree),
+        measures.least_off(tree),
+        float(powers.min()),
+        float(powers.max()),
+    ]
+
+
+def _ends_row(trees: Trees, name: str) -> list[Cell]:
+    ends, facts = measures.ends_of(trees[name]), facts_of(trees[name])[0]
+    near = ends.at_zero <= measures.IN_THETA
+    inside, outside = ends.at_zero[near], ends.at_zero[~near]
+    return [
+        facts["activation"],
+        facts["teacher_units"][0],
+        facts["units"][0],
+        len(ends.losses),
+        len(ends.at_zero),
+        len(inside),
+        float(inside.max()) if len(inside) else None,
+        float(outside.min()) if len(outside) else None,
+    ]
