@@ -86,7 +86,7 @@ def _formulas() -> list[Claim]:
         literal,
         replace(
             literal,
-            statistic=counted.miscounted(counted.equal_units, counted.ENUMERATED),
+            statistic=counted.miscounted(counted.equal_units, ((2, 3), (2, 4), (3, 4))),
             hypothesis=counted.irreducible([counted.equal_units(r) for r in range(1, 5)]),
         ).as_control("reducible-enumerated", "with a teacher of equal units"),
         one_more,

@@ -65,7 +65,7 @@ def _vast() -> Figure:
         lambda _: [
             *(_shares(f"r = {r}", r, range(r, _FARTHEST * r + 1)) for r in CROSSINGS),
             Series(
-                "fewer",
+                "first with fewer",
                 [float(first_with_fewer_critical(r)) for r in CROSSINGS],
                 [float(all_critical_to_global(r, first_with_fewer_critical(r))) for r in CROSSINGS],
                 "points",

@@ -21,7 +21,7 @@ from tasks.symmetry.data import random_teacher
 from tasks.symmetry.groupings import Grouping, expansion
 from tasks.symmetry.network import Weights, flattened, unflattened
 from tasks.symmetry.nullity import growth, is_spanning, kernel, nullity, power
-from tasks.symmetry.subspaces import NONZERO, affine, affine_meeting, sample
+from tasks.symmetry.subspaces import NONZERO, affine, affine_meeting, projected, sample
 
 ACTIVATION = "asymmetric"
 INPUTS = 2
@@ -49,6 +49,8 @@ class Case:
 
 
 CASES = (Case(2, 3, 1), Case(2, 4, 1), Case(2, 4, 2))
+_MET = CASES[0]
+"""Where subspaces of this one meet is looked at."""
 
 
 @dataclass(frozen=True)
@@ -115,11 +117,8 @@ def least_spare() -> Measured:
 
 def least_spare_of_meetings() -> Measured:
     """The least D − (m − r) of where two subspaces meet."""
-    return lambda _: float(
-        min(
-            dimensions - (case.m - case.r) for case in CASES for dimensions, _, _ in _meetings(case)
-        )
-    )
+    spare = _MET.m - _MET.r
+    return lambda _: float(min(each.dimensions - spare for each in _meetings(_MET)))
 
 
 def nullity_missed() -> Measured:
@@ -132,12 +131,12 @@ def nullity_missed() -> Measured:
 
 
 def nullity_missed_at_meetings() -> Measured:
-    """The same where a subspace meets another one."""
+    """The same where two subspaces meet, for either of them."""
     return lambda _: float(
         max(
-            abs(found - nullity(grouping, INPUTS, case.outputs))
-            for case in CASES
-            for _, grouping, found in _meetings(case)
+            abs(each.nullity - nullity(grouping, INPUTS, _MET.outputs))
+            for each in _meetings(_MET)
+            for grouping in each.groupings
         )
     )
 
@@ -210,23 +209,32 @@ def _measured(
     flat = growth(grouping, teacher, weights, inputs, ACTIVATION, ways)
     n = len(flattened(weights))
     steep = power(weights, ways.standard_normal(n), teacher, inputs, ACTIVATION)
-    others = [flattened(sample([grouping], teacher, points)) for _ in range(n)]
-    apart = np.linalg.svd(np.array(others) - flattened(weights), compute_uv=False)
+    others = projected(points.standard_normal((n, n)), [grouping], teacher)
+    apart = np.linalg.svd(others - flattened(weights), compute_uv=False)
     rank = int((apart > NONZERO).sum())
     return Flatness(case, grouping, rank, found.nullity, found.least, flat, steep)
 
 
+@dataclass(frozen=True)
+class _Met:
+    """Where the subspaces of two groupings meet, and zero eigenvalues at a random point of it."""
+
+    groupings: tuple[Grouping, Grouping]
+    dimensions: int
+    nullity: int
+
+
 @cache
-def _meetings(case: Case) -> tuple[tuple[int, Grouping, int], ...]:
-    """Of each pair of subspaces that meet: the dimensions, one of them, and zero eigenvalues."""
+def _meetings(case: Case) -> tuple[_Met, ...]:
     teacher, inputs = _teacher(case), _inputs(case)
     sizes = (INPUTS, case.m, case.outputs)
     spaces = [(grouping, affine([grouping], teacher)) for grouping in expansion(case.r, case.m)]
     found = []
-    for number, ((one, first), (_, second)) in enumerate(combinations(spaces, 2)):
+    for number, ((one, first), (other, second)) in enumerate(combinations(spaces, 2)):
         met = affine_meeting(first, second)
         if met is not None:
             way = case.random(_POINTS, number).standard_normal(met.dimensions)
             weights = unflattened(met.origin + met.basis @ way, sizes)
-            found.append((met.dimensions, one, kernel(weights, inputs, ACTIVATION).nullity))
+            zeros = kernel(weights, inputs, ACTIVATION).nullity
+            found.append(_Met((one, other), met.dimensions, zeros))
     return tuple(found)

@@ -85,12 +85,12 @@ def _connected() -> list[Claim]:
 
 
 def _meetings() -> list[Claim]:
-    one_more = tuple((r, r + 1) for r in (1, 2, 3, 4))
+    one_more = tuple((r, r + 1) for r in (1, 2, 3))
     two_more = tuple((r, r + 2) for r in (1, 2))
     numbers = Claim(
         name="meetings-with-one-more",
         statement="with one unit more r (r+1)! pairs of subspaces meet, 12 for r = 2 and 72 for "
-        "r = 3: greatest difference from that, r ≤ 4",
+        "r = 3: greatest difference from that, r ≤ 3",
         source=OURS,
         statistic=counted.meetings_but(_pairs, one_more),
         threshold=0.0,
