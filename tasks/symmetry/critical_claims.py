@@ -4,8 +4,8 @@ Fukumizu & Amari 2000, "Local minima and plateaus in hierarchical structures of 
 perceptrons", Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221. The statistics are in
 `critical_measures`; a control is the same claim where its hypothesis is broken. Thresholds: 10⁻¹²,
 10⁻¹⁰ and 10⁻⁹ are for rounding, of losses near 10⁻² and of descents that end with a gradient of
-10⁻⁸; trials had been seen when they were set. Eigenvalues below −10⁻⁶ count as negative, while
-those that are 0 have been measured within 10⁻¹⁵ of it.
+10⁻⁸. Eigenvalues below −10⁻⁶ of U's count as negative; those that should be 0 are so within 10⁻¹².
+Trials had been seen when these were set.
 """
 
 from __future__ import annotations
@@ -114,7 +114,7 @@ def _readings(units: Sequence[Copied]) -> list[Claim]:
     by_unit = Claim(
         name="copies-are-saddles",
         statement="a unit and its copy, with equal shares, are a strict saddle (as often read; it "
-        "depends on the unit): least eigenvalue of the Hessian",
+        "depends on the unit): least eigenvalue of the Hessian, relative to U",
         source=COPIES,
         statistic=measures.by_unit(units, measures.half),
         threshold=NEGATIVE,
@@ -128,7 +128,8 @@ def _readings(units: Sequence[Copied]) -> list[Claim]:
             by_unit,
             name="all-copies-are-saddles",
             statement="a unit and its copy are a strict saddle whatever the unit and the shares "
-            "within (0, 1) (as often read; refuted): greatest of the least eigenvalues",
+            "within (0, 1) (as often read; refuted): greatest of the least eigenvalues of the "
+            "Hessian, relative to U",
             statistic=measures.greatest_curvature(units, measures.inside),
             expected=Outcome.REFUTED,
         ),
@@ -188,7 +189,7 @@ def _reversed() -> list[Claim]:
 def _saddle(name: str, statement: str, units: Sequence[Copied], part: measures.Part) -> Claim:
     return Claim(
         name=name,
-        statement=f"{statement}: greatest of the least eigenvalues of the Hessian",
+        statement=f"{statement}: greatest of the least eigenvalues of the Hessian, relative to U",
         source=SIGN,
         statistic=measures.greatest_curvature(units, part),
         threshold=NEGATIVE,
@@ -201,10 +202,10 @@ def _saddle(name: str, statement: str, units: Sequence[Copied], part: measures.P
 def _minimum(name: str, statement: str, unit: Copied, part: measures.Part) -> Claim:
     return Claim(
         name=name,
-        statement=f"{statement}: least eigenvalue of the Hessian",
+        statement=f"{statement}: least eigenvalue of the Hessian, relative to U",
         source=SIGN,
         statistic=measures.lowest_curvature([unit], part),
-        threshold=-ROUNDING,
+        threshold=-FORMULA,
         sense="at least",
         figure=CURVES,
         hypothesis=measures.of_nature([unit], part, Nature.MINIMUM),

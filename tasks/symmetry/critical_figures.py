@@ -43,7 +43,7 @@ def critical_surfaces(quick: bool) -> dict[str, Surfaces]:
             "A plateau and a saddle of the same loss",
             "One of the two units at the same local minimum is replaced by two copies, with the "
             "shares μ and 1 − μ of its output weight; they part along the eigenvector of U with "
-            "the least eigenvalue.",
+            "the greatest curvature.",
             {
                 f"{PLATEAU.words}: U positive definite": PLATEAU.plane,
                 f"{SADDLE.words}: U indefinite": SADDLE.plane,
@@ -62,7 +62,7 @@ def critical_tables(quick: bool) -> dict[str, Table]:
             "least eigenvalue of its Hessian, U of each unit, whether its sign is proved in ball "
             "arithmetic as well as the minimum of the narrow network, and what two copies are for "
             "shares μ within (0, 1) and outside [0, 1], with the least eigenvalue of the Hessian "
-            "at μ = ½.",
+            "at μ = ½, relative to the greatest of U in magnitude.",
             (
                 Column("unit"),
                 Column("loss"),
@@ -71,7 +71,7 @@ def critical_tables(quick: bool) -> dict[str, Table]:
                 Column("greatest of U"),
                 Column("U"),
                 Column("proved"),
-                Column("least eigenvalue at μ = ½"),
+                Column("least eigenvalue at μ = ½, relative to U"),
                 Column("μ within (0, 1)"),
                 Column("μ outside [0, 1]"),
             ),
@@ -82,10 +82,8 @@ def critical_tables(quick: bool) -> dict[str, Table]:
 
 def _curve(scans: Trees, unit: Copied) -> Series:
     shares, found = least_curvature(scans[unit.curve])
-    facts = facts_of(scans[unit.curve])[0]
-    scale = np.abs(facts["curvatures"][unit.unit]).max()
-    kind = facts["kinds"][unit.unit]
-    return Series(f"{unit.words}: U {kind}", shares.tolist(), (found / scale).tolist())
+    kind = facts_of(scans[unit.curve])[0]["kinds"][unit.unit]
+    return Series(f"{unit.words}: U {kind}", shares.tolist(), found.tolist())
 
 
 def _row(scans: Trees, unit: Copied) -> Sequence[Cell]:
@@ -98,7 +96,8 @@ def _row(scans: Trees, unit: Copied) -> Sequence[Cell]:
         unit.words,
         facts["critical_loss"],
         facts["critical_least_eigenvalue"],
-        *facts["curvatures"][unit.unit],
+        min(facts["curvatures"][unit.unit]),
+        max(facts["curvatures"][unit.unit]),
         kind,
         proof["minimum"] and proof["kinds"][unit.unit] == kind,
         float(found[np.abs(shares - 0.5).argmin()]),

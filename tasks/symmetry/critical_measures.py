@@ -85,9 +85,9 @@ def formula_differs(units: Sequence[Copied], apart: float) -> Statistic:
         differences = []
         for copied in units:
             tree = scans[copied.curve]
-            there = _single(tree["section_hessian"].sel(first=apart, second=apart))
+            there = _of_copies(tree, "section_hessian", apart)
             measured = there.transpose("share", "axis", "axis_other").values
-            shares, values = _shares(tree), np.array(_eigenvalues(tree, copied))
+            shares, values = _shares(tree), np.array(facts_of(tree)[0]["curvatures"][copied.unit])
             expected = np.zeros_like(measured)
             expected[:, [1, 2], [1, 2]] = (shares * (1 - shares))[:, None] * values
             differences.append(np.abs(measured - expected).max() / np.abs(values).max())
@@ -137,13 +137,18 @@ def half(shares: Floats) -> Mask:
 
 
 def least_curvature(tree: xr.DataTree) -> tuple[Floats, Floats]:
-    """The shares (M,), and the least eigenvalue of the whole Hessian at the copies (M,)."""
-    found = _single(tree["hessian_eigenvalue_min"].sel(first=0.0, second=0.0))
-    return _shares(tree), np.asarray(found.values, dtype=np.float64)
+    """The shares (M,), and the least eigenvalue of the whole Hessian at the copies (M,).
+
+    Relative to the greatest of U in magnitude, which differs by orders between units.
+    """
+    found = _of_copies(tree, "hessian_eigenvalue_min", 0.0)
+    facts = facts_of(tree)[0]
+    scale = np.abs(facts["curvatures"][facts["unit"]]).max()
+    return _shares(tree), np.asarray(found.values, dtype=np.float64) / scale
 
 
 def by_unit(units: Sequence[Copied], part: Part) -> CaseStatistic:
-    """For each unit the greatest of the least eigenvalues at these shares."""
+    """For each unit the greatest of the least eigenvalues at these shares, relative to U."""
 
     def statistic(scans: Trees) -> dict[str, float]:
         return {unit.words: float(_at(scans, unit, part).max()) for unit in units}
@@ -152,7 +157,7 @@ def by_unit(units: Sequence[Copied], part: Part) -> CaseStatistic:
 
 
 def greatest_curvature(units: Sequence[Copied], part: Part) -> Statistic:
-    """The greatest of the least eigenvalues at these shares."""
+    """The greatest of the least eigenvalues at these shares, relative to U."""
     return lambda scans: max(float(_at(scans, unit, part).max()) for unit in units)
 
 
@@ -253,11 +258,6 @@ def _shares(tree: xr.DataTree) -> Floats:
     return np.asarray(tree["share"].values, dtype=np.float64)
 
 
-def _single(values: xr.DataArray) -> xr.DataArray:
-    """Of the one split."""
-    return values.isel(split=0)
-
-
-def _eigenvalues(tree: xr.DataTree, copied: Copied) -> Sequence[float]:
-    found: list[float] = facts_of(tree)[0]["curvatures"][copied.unit]
-    return found
+def _of_copies(tree: xr.DataTree, name: str, apart: float) -> xr.DataArray:
+    """A metric over the shares, where the copies have parted along both ways as far."""
+    return tree.to_dataset()[name].isel(split=0).sel(first=apart, second=apart)

@@ -20,8 +20,7 @@ class Copied(NamedTuple):
     @property
     def words(self) -> str:
         """As it stands in titles."""
-        units = "1 unit" if self.narrow == 1 else f"{self.narrow} units"
-        return f"unit {self.unit + 1} of {units}" if self.narrow > 1 else f"the one of {units}"
+        return "the only unit" if self.narrow == 1 else f"unit {self.unit + 1} of {self.narrow}"
 
     @property
     def curve(self) -> str:
@@ -64,7 +63,7 @@ class Sizes:
         embedded: units of networks, narrow and wide, all of whose embeddings are looked at.
         replicates: shares of each of these.
         shares: steps from −1 to 2, a multiple of 6.
-        ways: points along the way on which copies part; 0 for no planes.
+        side: points along each axis of the planes; 0 for none.
         starts: about each point.
     """
 
@@ -72,11 +71,11 @@ class Sizes:
     embedded: tuple[tuple[int, int], ...]
     replicates: int
     shares: int
-    ways: int
+    side: int
     starts: int
 
 
-FULL = Sizes(UNITS, ((1, 4), (2, 3), (2, 4), (3, 5)), 3, 60, 81, 200)
+FULL = Sizes(UNITS, ((1, 4), (2, 3), (2, 4), (3, 4)), 3, 60, 81, 200)
 QUICK = Sizes((PLATEAU, SADDLE), ((2, 3),), 1, 12, 0, 10)
 
 
@@ -93,7 +92,7 @@ def critical_scans(quick: bool) -> dict[str, dict[str, Any]]:
         found[embedded_name(*pair)] = _embedded(*pair, sizes)
     for copied in sizes.units:
         found[copied.curve] = _curve(copied, sizes)
-    for copied in (PLATEAU, SADDLE) if sizes.ways else ():
+    for copied in (PLATEAU, SADDLE) if sizes.side else ():
         found[copied.plane] = _plane(copied, sizes)
     for number, (copied, place) in enumerate(near_points(quick)):
         found[copied.near(place)] = _near(copied, place, number, sizes)
@@ -144,27 +143,22 @@ def _duplicate(
     return _scan(parameters, 1000 * seed + 10 * copied.narrow + copied.unit, **more)
 
 
-def _shares(steps: int) -> dict[str, Any]:
-    """From −1 to 2, with 0, ½, 1 and 3/2 among them."""
-    return {"start": -1.0, "stop": 2.0, "num": steps + 1}
-
-
 def _curve(copied: Copied, sizes: Sizes) -> dict[str, Any]:
+    share = {"start": -1.0, "stop": 2.0, "num": sizes.shares + 1}
     off = {"values": [0.0, OFF]}
     return _duplicate(
         copied,
         copied.narrow + 1,
         1,
-        axes={"share": _shares(sizes.shares), "first": off, "second": off},
+        axes={"share": share, "first": off, "second": off},
         metrics=["loss", "gradient_norm", "section_hessian", "hessian_eigenvalue_min"],
     )
 
 
 def _plane(copied: Copied, sizes: Sizes) -> dict[str, Any]:
-    way = {"start": -1.0, "stop": 1.0, "num": sizes.ways}
-    return _duplicate(
-        copied, copied.narrow + 1, 2, axes={"share": _shares(2 * sizes.shares), "apart": way}
-    )
+    share = {"start": -0.25, "stop": 1.25, "num": sizes.side}
+    way = {"start": -0.4, "stop": 0.4, "num": sizes.side}
+    return _duplicate(copied, copied.narrow + 1, 2, axes={"share": share, "apart": way})
 
 
 def _near(copied: Copied, place: str, number: int, sizes: Sizes) -> dict[str, Any]:

@@ -73,7 +73,7 @@ def duplicate_section(problem: Problem, context: BuildContext) -> Looked:
     """Copies of one unit of the narrow network's critical point: one with the share μ, and others.
 
     The others have (1 − μ)/(m − r) each. The first axis is μ; on the further ones the first copy
-    leaves the others along the eigenvectors of U, that of the least eigenvalue first. Starts are
+    leaves the others along the eigenvectors of U, that of the greatest curvature first. Starts are
     about the point with the share that is given.
 
     Raises:
@@ -81,7 +81,8 @@ def duplicate_section(problem: Problem, context: BuildContext) -> Looked:
     """
     parameters = problem.parameters
     point, facts = _narrow(problem)
-    vectors = _eigenvectors(copy_curvature(point.weights, parameters.copied, _regression(problem)))
+    bend = copy_curvature(point.weights, parameters.copied, _regression(problem))
+    _, vectors = _spectrum(bend)
     if context.z is None:
         return Looked(whole_section(named(_duplicated(problem, point, parameters.share))), facts)
     if context.z > 1 + len(vectors):
@@ -117,7 +118,7 @@ def _narrow(problem: Problem) -> tuple[CriticalPoint, dict[str, Any]]:
         "critical_loss": point.derivatives.loss,
         "critical_slope": point.derivatives.slope,
         "critical_least_eigenvalue": point.least_eigenvalue,
-        "curvatures": [np.linalg.eigvalsh(bend).tolist() for bend in bends],
+        "curvatures": [_spectrum(bend)[0].tolist() for bend in bends],
         "kinds": [kind_of(bend) for bend in bends],
         "unit": problem.parameters.copied,
         "share": problem.parameters.share,
@@ -141,12 +142,16 @@ def _others(problem: Problem) -> list[int]:
     return list(range(problem.parameters.narrow, problem.parameters.units[0]))
 
 
-def _eigenvectors(matrix: Floats) -> Floats:
-    """Unit eigenvectors (d, d) as rows, that of the least eigenvalue first; of a certain sign."""
-    rows = np.linalg.eigh(matrix)[1].T
+def _spectrum(matrix: Floats) -> tuple[Floats, Floats]:
+    """Eigenvalues (d,), and unit eigenvectors (d, d) as rows, of a symmetric matrix.
+
+    The greatest in magnitude comes first; the greatest entry of each vector is positive.
+    """
+    values, columns = np.linalg.eigh(matrix)
+    order = np.argsort(-np.abs(values))
+    rows = columns.T[order]
     greatest = rows[np.arange(len(rows)), np.abs(rows).argmax(axis=1)]
-    signed: Floats = rows * np.sign(greatest)[:, None]
-    return signed
+    return values[order], rows * np.sign(greatest)[:, None]
 
 
 def _unit(random: np.random.Generator, dimensions: int) -> Floats:
