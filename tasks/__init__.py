@@ -198,6 +198,12 @@ STUDIES = {
             "nearly zero from anywhere; planes and trainings with and without.",
             module="tasks.skips.study:no_bad_valleys_study",
         ),
+        StudyEntry(
+            name="symmetry",
+            summary="Copies of hidden units make connected subspaces of zero loss, as many as are "
+            "counted, and critical points that are saddles or plateaus of minima.",
+            module="tasks.symmetry.study:symmetry_study",
+        ),
     )
 }
 """Every study, by name."""

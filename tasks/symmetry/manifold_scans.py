@@ -51,10 +51,10 @@ class Family:
         return subspaces_of_layers(self.taught, self.units)
 
 
-THREE = Family("subspaces-3-4", (3,), (4,), (("activation", "asymmetric"),))
+TWO = Family("subspaces-2-3", (2,), (3,), (("activation", "asymmetric"),))
 DEEP_FAMILY = Family("subspaces-deep", (1, 2), (2, 3), (("activation", "asymmetric"),))
 _FURTHER = (
-    Family("subspaces-2-3", (2,), (3,), (("activation", "tanh"),)),
+    Family("subspaces-3-4", (3,), (4,), (("activation", "tanh"),)),
     Family("subspaces-2-4", (2,), (4,)),
     Family("subspaces-outputs", (2,), (4,), (("outputs", 2), ("activation", "exp"))),
     Family("subspaces-deeper", (2, 2), (3, 3), (("inputs", 3), ("activation", "softplus"))),
@@ -85,7 +85,7 @@ class ManifoldSizes:
 
 
 FULL = ManifoldSizes(
-    families=(THREE, DEEP_FAMILY, *_FURTHER),
+    families=(TWO, DEEP_FAMILY, *_FURTHER),
     teachers=4,
     within=9,
     starts=50,
@@ -94,11 +94,11 @@ FULL = ManifoldSizes(
     controls=(EXCESS, NOISE),
 )
 QUICK = ManifoldSizes(
-    families=(THREE, DEEP_FAMILY),
+    families=(TWO,),
     teachers=2,
     within=3,
     starts=10,
-    ends=(ENDS, ENDS_TANH),
+    ends=(ENDS,),
     paths=(SWAP, DEEP, LINE, BARE),
     controls=(EXCESS,),
 )
@@ -167,7 +167,7 @@ def _ends(name: str, sizes: ManifoldSizes) -> dict[str, Any]:
         descent={
             "method": "lm",
             "tolerance": _ZERO,
-            "max_iterations": 300,
+            "max_iterations": 100,
             "keep_parameters": True,
         },
         replicates=sizes.teachers,
