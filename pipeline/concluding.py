@@ -10,6 +10,7 @@ import xarray as xr
 
 from pipeline.analysing import analyse
 from pipeline.analysis import Row, rows
+from pipeline.kept import keep, report_folder
 from pipeline.manifest import read_stored
 from pipeline.reading import Status, read_scan, status
 from pipeline.report import Report, write_report
@@ -48,6 +49,13 @@ def conclude(store: Path, display: Progress = silent) -> Conclusion:
     return Conclusion(store, report, status(store), found, verdicts)
 
 
+def renewed(store: Path, display: Progress = silent) -> Report:
+    """The report of a complete scan, made anew and noted to be kept."""
+    report = conclude(store, display).report
+    keep(store, report)
+    return report
+
+
 def write_scan_report(store: Path) -> Path:
     """Write a scan's page and figures beside its store, analysing it first if need be."""
     tree = read_scan(store)
@@ -71,7 +79,7 @@ def _write_report(
     return write_report(
         tree,
         found,
-        store.with_name(store.name.removesuffix(".zarr") + ".report"),
+        report_folder(store),
         title=str(tree.attrs["title"]),
         store=str(store),
         verdicts=verdicts,

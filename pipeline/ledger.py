@@ -6,6 +6,7 @@ millions of shards cost no memory.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -98,6 +99,14 @@ class Ledger:
             failed += int(np.count_nonzero(status == ShardStatus.FAILED))
             nonfinite += int(self._values("nonfinite", block).sum(dtype=np.int64))
         return Counts(done, failed, self._length - done - failed, nonfinite)
+
+    def digest(self) -> str:
+        """A hash of what became of the shards; after any work on one it is another."""
+        digest = hashlib.sha256()
+        for block in range(-(-self._length // LEDGER_CHUNK)):
+            for column in ("status", "seconds", "checksum"):
+                digest.update(self._values(column, block).tobytes())
+        return digest.hexdigest()
 
     def shards(self, status: ShardStatus) -> Iterator[int]:
         """Shards of that status, in order."""

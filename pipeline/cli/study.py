@@ -32,6 +32,7 @@ def study(name: str | None, every: bool, quick: bool, folder: Path, as_json: boo
     Without NAME, list the studies. The exit code is 1 when a check does not come out as the theory
     expects.
     """
+    from pipeline.beside import Beside
     from pipeline.progress import TerminalDisplay
     from pipeline.studies import run_study
     from tasks import STUDIES, find_study
@@ -47,9 +48,10 @@ def study(name: str | None, every: bool, quick: bool, folder: Path, as_json: boo
         return
     chosen = list(STUDIES.values()) if name is None else [find_study(STUDIES, name)]
     results = []
-    with TerminalDisplay() as display:
+    with TerminalDisplay() as display, Beside() as beside:
         for entry in chosen:
-            results.append(run_study(entry.build(quick), folder, quick=quick, display=display))
+            made = entry.build(quick)
+            results.append(run_study(made, folder, quick=quick, display=display, beside=beside))
     if as_json:
         documents = [result.as_json() for result in results]
         print_json(documents if every else documents[0])
