@@ -25,7 +25,7 @@ from tasks.piecewise.split import Split, best_split
 from tasks.piecewise.two_pieces import TwoPieces, two_pieces
 from tasks.students.balls import PRECISION
 
-OTHER = 4.0
+OTHER = 2.0
 """How many times as large the α of the minimum is that a plane goes through as well."""
 
 
@@ -72,13 +72,14 @@ class Construction:
         found = self.minimum(scale, broken=broken)
         return prove_minimum(found, ideal, self.function, self.exact, lower)
 
-    def probes(self, scale: float) -> list[list[Layer]]:
+    def probes(self, scale: float, *, broken: bool) -> list[list[Layer]]:
         """Directions of a unit that is not needed, of norm 1.
 
         It turns to where the samples can be split, and its weight in the next layer grows.
         """
         m = len(self.fit.offset)
-        turn, grow = (zero_layers(self.minimum(scale)) for _ in range(2))
+        minimum = self.minimum(scale, broken=broken)
+        turn, grow = zero_layers(minimum), zero_layers(minimum)
         if self.split is None:
             q, weights, bias = 0, np.eye(1, self.fit.inputs.shape[1])[0], 0.0
         else:
@@ -87,8 +88,8 @@ class Construction:
             bias = offset - self.split.beta
         norm = self.g.turn * float(np.hypot(np.linalg.norm(weights), bias))
         turn[0].weight[m], turn[0].bias[m] = weights / norm, bias / norm
-        # The unit's value at the kink is taken off again.
-        value = float(self.function(np.array(self.g.at)))
+        # What the unit puts out before it turns is taken off again.
+        value = float(self.function(minimum[0].bias[m]))
         norm = float(np.hypot(1.0, value))
         grow[1].weight[q, m], grow[1].bias[q] = 1 / norm, -value / norm
         return [turn, grow]
@@ -116,12 +117,13 @@ class Construction:
     def case(self, scale: float, *, broken: bool) -> Case:
         """All of it for one α."""
         most = self.greatest_scale
+        spare = self.widths[0] > len(self.fit.offset)
         return Case(
             minimum=self.minimum(scale),
             broken=self.minimum(scale, broken=True),
             lower=self.lower,
             other=self.minimum(OTHER * scale),
-            probes=self.probes(scale) if self.widths[0] > len(self.fit.offset) else [],
+            probes=self.probes(scale, broken=broken) if spare else [],
             family=self.family(),
             unbroken=self.prove(scale),
             proof=self.prove(scale, broken=True) if broken else self.prove(scale),

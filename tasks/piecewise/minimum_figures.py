@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numpy as np
-
 from schemas.study import Figure, Series, Surfaces
 from tasks.facts import Trees
 from tasks.piecewise import minimum_measures as measures
@@ -13,7 +11,7 @@ from tasks.piecewise.minimum_claims import BENDS, FAMILY, LINES, PROBES
 from tasks.piecewise.minimum_scans import Sizes
 from tasks.piecewise.minimum_tables import words
 
-_SHOWN = ("2-relu", "3-leaky", "4-3-3-nearly-linear", "4-5-4-6-hard-tanh")
+_SHOWN = ("2-relu", "4-3-3-nearly-linear", "4-5-4-6-hard-tanh")
 
 
 def minimum_figures() -> dict[str, Figure]:
@@ -26,7 +24,6 @@ def minimum_figures() -> dict[str, Figure]:
             "t",
             "risk, relative to that of least squares",
             lambda scans: [_line(f"across-{name}", name)(scans) for name in _SHOWN],
-            y_scale="log",
         ),
         FAMILY: Figure(
             "A family of local minima of one risk",
@@ -49,7 +46,7 @@ def minimum_surfaces(size: Sizes) -> dict[str, Surfaces]:
         PROBES: Surfaces(
             "A unit that is not needed, away from its kink and at it",
             "The unit turns to where the samples can be split, and its weight in the next layer "
-            "grows, in units of the radius that is proved. At its kink it lowers the loss.",
+            "grows, in units of the radius that is proved. At its kink that lowers the loss.",
             {"all units in one piece": "probe-minimum", "a unit at its kink": "probe-broken"},
         )
     }
@@ -73,8 +70,7 @@ def _line(scan: str, network: str) -> Callable[[Trees], Series]:
 
 def _family(scan: str, label: str) -> Callable[[Trees], Series]:
     def series(scans: Trees) -> Series:
-        at = measures.coordinate(scans[scan], "alpha")
-        heights = np.minimum(1 + measures.rises(scans[scan])[0], 10.0)
-        return Series(label, at.tolist(), heights.tolist())
+        at = measures.scales(scans[scan])
+        return Series(label, at.tolist(), (1 + measures.rises(scans[scan])[0]).tolist())
 
     return series

@@ -51,6 +51,12 @@ def axes(tree: xr.DataTree) -> list[str]:
     return [str(name) for name in tree["loss"].dims if name not in (REPLICATE, SPLIT)]
 
 
+def scales(tree: xr.DataTree) -> Floats:
+    """The α of a family, (P,)."""
+    found: Floats = 10.0 ** coordinate(tree, "log10_alpha")
+    return found
+
+
 def share_of_minima(*scans: str) -> Statistic:
     """The share of replicates whose local minimum is proved."""
     return _share(scans, lambda proof: bool(proof["local_minimum"]))
@@ -212,7 +218,7 @@ def within_pieces(*scans: str) -> Hypothesis:
 
     def met(trees: Trees) -> bool:
         return all(
-            coordinate(trees[scan], "alpha").max() < (facts["greatest_scale"] or math.inf)
+            scales(trees[scan]).max() < (facts["greatest_scale"] or math.inf)
             for scan in scans
             for facts in facts_of(trees[scan])
         )

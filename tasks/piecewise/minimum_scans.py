@@ -28,7 +28,7 @@ WIDTHS: Mapping[str, tuple[tuple[int, ...], int]] = {
 }
 """Units of each hidden layer, and outputs."""
 XOR: Mapping[str, Any] = {"xor-relu": "relu", "xor-leaky": {"slopes": [0.1, 1.0]}}
-_QUICK = ("2-relu", "3-leaky", "4-3-3-nearly-linear", "4-5-4-6-hard-tanh")
+_QUICK = ("2-relu", "4-3-3-nearly-linear", "4-5-4-6-hard-tanh")
 _SEEDS_APART = 100
 _SEEDS = {
     name: 1802 + 10_000 * number
@@ -152,7 +152,7 @@ def _of_ties(size: Sizes) -> dict[str, dict[str, Any]]:
 
 def _pictures(size: Sizes) -> dict[str, dict[str, Any]]:
     """Planes: through two minima and a lower point, and through one that is broken or not."""
-    side, close = {"start": -0.5, "stop": 1.5, "num": size.picture}, _within(size.side)
+    side, close = {"start": -0.25, "stop": 1.25, "num": size.picture}, _within(size.side)
     return {
         "plane": _scan({"section": "across"}, _SEEDS["plane"], {"lower": side, "other": side}),
         **{
@@ -175,21 +175,20 @@ def _pictures(size: Sizes) -> dict[str, dict[str, Any]]:
 
 def _families(size: Sizes) -> dict[str, dict[str, Any]]:
     """All α; the second one leaves the piece of its units on the way."""
-
-    def alpha(stop: float) -> dict[str, Any]:
-        return {"alpha": {"scale": "log", "start": 1e-3, "stop": stop, "num": 61}}
-
+    logs = {"log10_alpha": {"start": -3.0, "stop": 3.0, "num": 61}}
     deep = {**_network("4-3-3-leaky"), "section": "family"}
     short = {**_network("3-hard-tanh"), "section": "family"}
     return {
-        "family": _scan(deep, _SEEDS["family"], alpha(1e3), size.replicates),
-        "family-hard-tanh": _scan(short, _SEEDS["family"] + _SEEDS_APART, alpha(1e3)),
+        "family": _scan(deep, _SEEDS["family"], logs, size.replicates),
+        "family-hard-tanh": _scan(short, _SEEDS["family"] + _SEEDS_APART, logs),
     }
 
 
 def _smooth(size: Sizes) -> dict[str, dict[str, Any]]:
     """The example of smooth units."""
-    small = _within(size.side)
+    # The risk rises a hundred times as fast along the second axis as it changes along the first.
+    flat = _within(size.side)
+    steep = {**flat, "start": -0.07, "stop": 0.07}
     found = {}
     for name in size.smooth:
         example = {"data": "three-points", "samples": 3, "widths": (2,), "activation": name}
@@ -198,6 +197,6 @@ def _smooth(size: Sizes) -> dict[str, dict[str, Any]]:
         )
         for at in ("minimum", "broken"):
             found[f"{name}-{at}"] = _scan(
-                {**example, "section": "probe", "at": at}, 0, {"cancel": small, "differ": small}
+                {**example, "section": "probe", "at": at}, 0, {"cancel": flat, "differ": steep}
             )
     return found

@@ -72,9 +72,9 @@ class PiecewiseNetParameters(Parameters):
         description="random: an axis along each of several random orthonormal directions; probe: "
         "two axes along which the risk falls where the minimum is broken, those of a unit that is "
         "not needed, or of three-points those in which units tell the samples apart; both in units "
-        "of the radius that is proved for the minimum, if it is bounded; family: one axis, α "
-        "itself; across: one axis from the minimum, at 0, straight to the lower point, at 1, and a "
-        "second one to the minimum of an α four times as large.",
+        "of the radius that is proved for the minimum, if it is bounded; family: one axis, "
+        "log10 α; across: one axis from the minimum, at 0, straight to the lower point, at 1, and "
+        "a second one to the minimum of an α twice as large.",
     )
 
     @property

@@ -5,6 +5,7 @@ Shape legend: P = points, n = numbers of all parameters, z = axes.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -21,6 +22,7 @@ from tasks.section import Section, axis_count_error, unflattened
 
 _DIRECTIONS = 3
 """Keeps the random numbers of the directions apart from those of the data of the same seed."""
+_TEN = math.log(10.0)
 
 
 @dataclass(frozen=True)
@@ -53,24 +55,24 @@ class NormalWeights:
 
 @dataclass(frozen=True)
 class ScaleChart:
-    """Parameters that are multiplied by α, and others that are divided by it."""
+    """Parameters that are multiplied by α = 10^t, and others that are divided by it."""
 
     axes: int = 1
     directions: int = 2
 
     def coordinates(self, points: Floats) -> Floats:
-        """(α, 1/α) at points (P, 1): (P, 2)."""
-        return np.column_stack([points[:, 0], 1 / points[:, 0]])
+        """(α, 1/α) at points t (P, 1): (P, 2)."""
+        return np.column_stack([10.0 ** points[:, 0], 10.0 ** -points[:, 0]])
 
     def jacobian(self, points: Floats) -> Floats:
         """(P, 2, 1)."""
-        at = points[:, 0]
-        return np.stack([np.ones_like(at), -(at**-2.0)], axis=1)[:, :, None]
+        found: Floats = self.coordinates(points) * (_TEN * np.array([1.0, -1.0]))
+        return found[:, :, None]
 
     def hessian(self, points: Floats) -> Floats:
         """(P, 2, 1, 1)."""
-        at = points[:, 0]
-        return np.stack([np.zeros_like(at), 2 * at**-3.0], axis=1)[:, :, None, None]
+        found: Floats = self.coordinates(points) * _TEN**2
+        return found[:, :, None, None]
 
 
 def random_section(
