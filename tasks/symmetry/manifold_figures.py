@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -28,8 +29,9 @@ def manifold_figures(sizes: ManifoldSizes) -> dict[str, Figure]:
     return {
         "out-of-subspaces": Figure(
             "The loss grows as the square of the distance from every subspace",
-            "Of all subspaces of Θ of each kind, and of every teacher: the least and the greatest "
-            "loss along random ways out of them, from several points of each. Dashed: the square.",
+            "Of all subspaces of Θ of each kind, and of every teacher: the median loss along "
+            "random ways out of them, from several points of each, with the least and the "
+            "greatest. Dashed: the square.",
             "distance from the subspace",
             "loss",
             lambda trees: _out(trees, sizes.families),
@@ -65,13 +67,19 @@ def _out(trees: Trees, families: Sequence[Family]) -> list[Series]:
         away = measures.distances_out(trees[family.name])
         losses = measures.losses_around(trees[family.name])
         shown = away > 0
-        for label, values in (
-            ("least", losses.min(axis=(0, 1, 2))),
-            ("greatest", losses.max(axis=(0, 1, 2))),
-        ):
-            found.append(
-                Series(f"{family.words}: {label}", away[shown].tolist(), values[shown].tolist())
+        of_all = losses[..., shown].reshape(-1, int(shown.sum()))
+        median, least, greatest = (each(of_all, axis=0) for each in (np.median, np.min, np.max))
+        label = f"{family.words}, {family.activation}"
+        found.append(
+            Series(
+                label,
+                away[shown].tolist(),
+                median.tolist(),
+                "line",
+                least.tolist(),
+                greatest.tolist(),
             )
+        )
     ends = np.array([scans.NEAR, away.max()])
     return [*found, Series("square of the distance", ends.tolist(), (ends**2).tolist(), "bound")]
 
@@ -81,8 +89,8 @@ def _found(trees: Trees, name: str) -> Series:
     return Series(_student(facts), ends.distances.tolist(), ends.losses.tolist(), "points")
 
 
-def _student(facts: dict[str, object]) -> str:
-    return f"{facts['activation']}, {facts['teacher_units']} in {facts['units']}"
+def _student(facts: dict[str, Any]) -> str:
+    return f"{facts['activation']}, {facts['teacher_units'][0]} in {facts['units'][0]}"
 
 
 def _along(trees: Trees, name: str) -> Series:

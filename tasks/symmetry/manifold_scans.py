@@ -38,6 +38,7 @@ class Family:
     name: str
     taught: tuple[int, ...]
     units: tuple[int, ...]
+    activation: str = "asymmetric"
     more: tuple[tuple[str, Any], ...] = ()
 
     @property
@@ -51,13 +52,13 @@ class Family:
         return subspaces_of_layers(self.taught, self.units)
 
 
-TWO = Family("subspaces-2-3", (2,), (3,), (("activation", "asymmetric"),))
-DEEP_FAMILY = Family("subspaces-deep", (1, 2), (2, 3), (("activation", "asymmetric"),))
+TWO = Family("subspaces-2-3", (2,), (3,))
+DEEP_FAMILY = Family("subspaces-deep", (1, 2), (2, 3))
 _FURTHER = (
-    Family("subspaces-3-4", (3,), (4,), (("activation", "tanh"),)),
-    Family("subspaces-2-4", (2,), (4,)),
-    Family("subspaces-outputs", (2,), (4,), (("outputs", 2), ("activation", "exp"))),
-    Family("subspaces-deeper", (2, 2), (3, 3), (("inputs", 3), ("activation", "softplus"))),
+    Family("subspaces-3-4", (3,), (4,), "tanh"),
+    Family("subspaces-2-4", (2,), (4,), "sigmoid"),
+    Family("subspaces-outputs", (2,), (4,), "exp", (("outputs", 2),)),
+    Family("subspaces-deeper", (2, 2), (3, 3), "softplus", (("inputs", 3),)),
 )
 
 
@@ -106,16 +107,13 @@ QUICK = ManifoldSizes(
 
 def manifold_scans(sizes: ManifoldSizes) -> dict[str, dict[str, Any]]:
     """Every scan by its name."""
-    broken = {
-        EXCESS: {"excess": _EXCESS, "activation": "asymmetric"},
-        NOISE: {"noise": _NOISE, "activation": "asymmetric"},
-    }
+    broken = {EXCESS: ("excess", _EXCESS), NOISE: ("noise", _NOISE)}
     found = {
         family.name: _subspaces(number, family, sizes)
         for number, family in enumerate(sizes.families)
     }
     for number, name in enumerate(sizes.controls):
-        family = Family(name, (2,), (3,), tuple(broken[name].items()))
+        family = Family(name, (2,), (3,), more=(broken[name],))
         found[name] = _subspaces(100 + number, family, sizes)
     found |= {name: _ends(name, sizes) for name in sizes.ends}
     return found | {name: _path(name) for name in sizes.paths}
@@ -140,6 +138,7 @@ def _subspaces(number: int, family: Family, sizes: ManifoldSizes) -> dict[str, A
             "section": "subspace",
             "teacher_units": list(family.taught),
             "units": list(family.units),
+            "activation": family.activation,
             **dict(family.more),
         },
         axes={
