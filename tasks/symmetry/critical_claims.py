@@ -30,8 +30,8 @@ from tasks.symmetry.curvature import Nature
 
 COPIES = "Fukumizu & Amari 2000, Neural Networks 13; Şimşek et al. 2021, arXiv:2105.12221"
 SIGN = f"{COPIES}; the curvature is μ(1 − μ)vᵀUv along ways v on which copies part"
-CURVES, KINDS = "copies-curvature", "critical-points"
-"""The figure and the table of what copies are."""
+CURVES, ENDS, KINDS = "copies-curvature", "copies-ends", "critical-points"
+"""Figures, and the table of what copies are."""
 
 ROUNDING = 1e-12
 FORMULA = 1e-10
@@ -247,7 +247,7 @@ def _ends(names: Sequence[str]) -> list[Claim]:
             statistic=measures.least_change(scans_of),
             threshold=-SAME_END,
             sense="at least",
-            figure=scans_of[0],
+            figure=ENDS,
             hypothesis=measures.about(scans_of, Nature.MINIMUM),
         )
 

@@ -11,14 +11,23 @@ import numpy as np
 
 from schemas.study import Cell, Column, Figure, Series, Surfaces, Table
 from tasks.facts import Trees, facts_of
-from tasks.symmetry.critical_claims import CURVES, KINDS
-from tasks.symmetry.critical_measures import least_curvature
-from tasks.symmetry.critical_scans import FULL, PLATEAU, QUICK, SADDLE, Copied
+from tasks.symmetry.critical_claims import CURVES, ENDS, KINDS
+from tasks.symmetry.critical_measures import end_losses, least_curvature
+from tasks.symmetry.critical_scans import (
+    FULL,
+    PLATEAU,
+    QUICK,
+    SADDLE,
+    SHARES,
+    WIDE,
+    Copied,
+    near_points,
+)
 from tasks.symmetry.curvature import Kind, nature
 
 
 def critical_figures(quick: bool) -> dict[str, Figure]:
-    """The least curvature by the share of a copy."""
+    """The least curvature by the share of a copy, and where descents end."""
     units = (QUICK if quick else FULL).units
     return {
         CURVES: Figure(
@@ -30,7 +39,17 @@ def critical_figures(quick: bool) -> dict[str, Figure]:
             "share μ",
             "least eigenvalue of the Hessian, relative to U",
             lambda scans: [_curve(scans, unit) for unit in units],
-        )
+        ),
+        ENDS: Figure(
+            "Where descents end that begin beside copies of a unit",
+            f"Networks of {WIDE} units, one more than the teacher's, begin 0.001 from copies of a "
+            "unit, and end at a critical point or far below the loss of the copies, where they "
+            "are not followed further.",
+            "start, by rank of its end",
+            "loss at the end, relative to that of the copies",
+            lambda scans: [_ends(scans, *point) for point in near_points(quick)],
+            y_scale="log",
+        ),
     }
 
 
@@ -84,6 +103,13 @@ def _curve(scans: Trees, unit: Copied) -> Series:
     shares, found = least_curvature(scans[unit.curve])
     kind = facts_of(scans[unit.curve])[0]["kinds"][unit.unit]
     return Series(f"{unit.words}: U {kind}", shares.tolist(), found.tolist())
+
+
+def _ends(scans: Trees, unit: Copied, place: str) -> Series:
+    ends = np.sort(end_losses(scans[unit.near(place)]))
+    ranks = np.arange(1.0, len(ends) + 1)
+    label = f"{unit.words}, μ = {SHARES[place]:g}"
+    return Series(label, ranks.tolist(), ends.tolist(), "points")
 
 
 def _row(scans: Trees, unit: Copied) -> Sequence[Cell]:

@@ -156,7 +156,7 @@ def _curve(copied: Copied, sizes: Sizes) -> dict[str, Any]:
 
 
 def _plane(copied: Copied, sizes: Sizes) -> dict[str, Any]:
-    share = {"start": -0.25, "stop": 1.25, "num": sizes.side}
+    share = {"start": -0.15, "stop": 1.15, "num": sizes.side}
     way = {"start": -0.4, "stop": 0.4, "num": sizes.side}
     return _duplicate(copied, copied.narrow + 1, 2, axes={"share": share, "apart": way})
 

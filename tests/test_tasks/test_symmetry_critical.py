@@ -66,7 +66,8 @@ def test_embeddings_are_critical_and_others_are_not():
             own = np.array(ways[number]) == unit
             assert on[1][0, own].sum() == pytest.approx(narrow[unit])
             assert more[1][0, own].sum() == pytest.approx(1.5 * narrow[unit])
-        assert (np.abs(moved[0] - on[0]).sum(axis=1) > 0).sum() == 1
+        (off,) = np.flatnonzero(np.abs(moved[0] - on[0]).sum(axis=1))
+        assert ways[number].count(ways[number][off]) > 1
 
 
 def test_copies_part_along_eigenvectors():
@@ -188,8 +189,9 @@ def test_the_claims_are_as_expected(scans):
     assert saddle[5:7] == ["indefinite", True]
     assert saddle[8:] == ["strict saddle", "strict saddle"]
     assert saddle[7] == pytest.approx(-0.5)
-    (figure,) = critical_figures(True).values()
-    flat, bent = figure.series(scans)
+    curves, ends = critical_figures(True).values()
+    assert [each.y for each in ends.series(scans)] == [[1.0] * 3, [pytest.approx(0.1)] * 3]
+    flat, bent = curves.series(scans)
     assert flat.label == "unit 1 of 2: U positive definite"
     assert [round(min(each.y), 2) for each in (flat, bent)] == [-0.65, -0.5]
 
