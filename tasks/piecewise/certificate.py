@@ -19,7 +19,7 @@ from flint import arb
 from tasks.piecewise.data import Samples
 from tasks.piecewise.fit import Fit
 from tasks.piecewise.network import Layer, run
-from tasks.piecewise.pieces import Floats, PiecewiseLinear
+from tasks.piecewise.pieces import Floats, Number, Numbers, PiecewiseLinear
 from tasks.students.balls import PRECISION, Balls, above, balls, below, norms_of
 
 _STEPS = 40
@@ -67,7 +67,7 @@ class Proof:
 
 
 def risk_bound(
-    layers: Sequence[Layer], function: Callable[[Floats], Floats], samples: Samples
+    layers: Sequence[Layer], function: Callable[[Numbers], Numbers], samples: Samples
 ) -> float:
     """An upper bound of ½‖F − Y‖² of layers of floats; the function is one of balls as well."""
     with flint.ctx.workprec(PRECISION):
@@ -173,18 +173,18 @@ class _Chain:
         steep: the greatest |slope|.
     """
 
-    rows: Sequence[Floats]
-    sizes: Sequence[Floats]
+    rows: Sequence[Numbers]
+    sizes: Sequence[Numbers]
     margins: Sequence[Floats]
     steep: float
 
-    def holds(self, radius: float | arb) -> bool:
+    def holds(self, radius: Number) -> bool:
         """Whether no unit changes its piece where parameters change by at most the radius.
 
         A pre-activation w·a + b then changes by at most r√(1 + ‖a'‖²) + ‖w‖‖Δa‖, a' = a + Δa; what
         the layer puts out by at most its steepest slope times that of all its units together.
         """
-        change = 0 * self.sizes[0]
+        change: Numbers = 0 * self.sizes[0]
         layers = zip(self.rows, self.sizes[:-1], self.margins, strict=True)
         for rows, sizes, margins in layers:
             reached = _roots(1 + (sizes + change) ** 2)
@@ -196,12 +196,13 @@ class _Chain:
         return True
 
 
-def _roots(values: Floats) -> Floats:
+def _roots(values: Numbers) -> Numbers:
     """Square roots of positive floats or balls."""
     if values.dtype != object:
-        return np.sqrt(values)
-    found: Floats = np.frompyfunc(arb.sqrt, 1, 1)(values)
-    return found
+        roots: Floats = np.sqrt(values)
+        return roots
+    root: Callable[[Numbers], Numbers] = np.frompyfunc(arb.sqrt, 1, 1)
+    return root(values)
 
 
 def _in_balls(layers: Sequence[Layer]) -> list[Layer]:
@@ -215,4 +216,4 @@ def _distance(layers: Sequence[Layer], others: Sequence[Layer]) -> float:
         for a, b in zip(layers, others, strict=True)
         for one, other in ((a.weight, b.weight), (a.bias, b.bias))
     ]
-    return above(norms_of(np.concatenate(parts)))
+    return above(norms_of(np.concatenate(parts)[None])[0])

@@ -14,7 +14,7 @@ import numpy as np
 from flint import arb, arb_mat
 from scipy import linalg
 
-from tasks.piecewise.pieces import Floats
+from tasks.piecewise.pieces import Floats, Number, Numbers
 from tasks.students.balls import PRECISION, balls
 
 
@@ -29,20 +29,20 @@ class Fit:
         number: what a float is turned into before it is reckoned with: itself, or a ball.
     """
 
-    inputs: Floats
-    targets: Floats
-    matrix: Floats
-    offset: Floats
-    outputs: Floats
-    number: Callable[[float], Any] = float
+    inputs: Numbers
+    targets: Numbers
+    matrix: Numbers
+    offset: Numbers
+    outputs: Numbers
+    number: Callable[[float], Number] = float
 
     @property
-    def residuals(self) -> Floats:
+    def residuals(self) -> Numbers:
         """ȳ − y, (N, m): their sums, and those of their products with inputs, are 0."""
         return self.outputs - self.targets
 
     @property
-    def risk(self) -> Any:  # noqa: ANN401 - a float, or a ball
+    def risk(self) -> Number:
         """½‖ȳ − y‖²."""
         return (self.residuals * self.residuals).sum() / 2
 
@@ -52,7 +52,7 @@ class Fit:
         lowest: Floats = self.outputs.astype(np.float64).min(axis=0)
         return np.minimum(-1.0, 2 * lowest)
 
-    def zeros(self, *shape: int) -> Floats:
+    def zeros(self, *shape: int) -> Numbers:
         """An array of zeros, of balls if the fit is in balls."""
         return np.full(shape, self.number(0.0))
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.piecewise.fit import Fit
 from tasks.piecewise.network import Layer
-from tasks.piecewise.pieces import Floats
+from tasks.piecewise.pieces import Number, Numbers
 from tasks.piecewise.two_pieces import TwoPieces
 
 
@@ -42,7 +42,7 @@ def minimum_layers(
     return [Layer(first, bias), *(_positive(layer, m, one) for layer in later), _plus(out, shifts)]
 
 
-def carrying(found: Fit, widths: Sequence[int], g: TwoPieces, shifts: Floats) -> list[Layer]:
+def carrying(found: Fit, widths: Sequence[int], g: TwoPieces, shifts: Numbers) -> list[Layer]:
     """The layers after one whose first m units carry f − η > 0, which put out f.
 
     `widths` are those of that layer and of the hidden ones after it.
@@ -55,7 +55,7 @@ def carrying(found: Fit, widths: Sequence[int], g: TwoPieces, shifts: Floats) ->
     return [*later, _plus(_carry(found, m, widths[-1], one / found.number(g.right)), shifts)]
 
 
-def _carry(found: Fit, units: int, before: int, factor: object) -> Layer:
+def _carry(found: Fit, units: int, before: int, factor: Number) -> Layer:
     """The first m units are `factor` times the first m before, the others 0."""
     weight = found.zeros(units, before)
     for at in range(len(found.offset)):
@@ -63,10 +63,10 @@ def _carry(found: Fit, units: int, before: int, factor: object) -> Layer:
     return Layer(weight, found.zeros(units))
 
 
-def _positive(layer: Layer, carried: int, one: object) -> Layer:
+def _positive(layer: Layer, carried: int, one: Number) -> Layer:
     layer.bias[carried:] = one
     return layer
 
 
-def _plus(layer: Layer, shifts: Floats) -> Layer:
+def _plus(layer: Layer, shifts: Numbers) -> Layer:
     return Layer(layer.weight, layer.bias + shifts)

@@ -31,13 +31,15 @@ def risks(tree: xr.DataTree) -> Floats:
     found: Floats = np.asarray(values.values, dtype=np.float64)
     facts = facts_of(tree)
     factors = np.array([each["risk_per_loss"] for each in facts])
-    return found.reshape(len(facts), -1) * factors[:, None]
+    scaled: Floats = found.reshape(len(facts), -1) * factors[:, None]
+    return scaled
 
 
 def rises(tree: xr.DataTree) -> Floats:
     """How far the risk is above that of least squares, relative to it, (R, P)."""
     least = np.array([each["fit_risk"] for each in facts_of(tree)])
-    return risks(tree) / least[:, None] - 1
+    relative: Floats = risks(tree) / least[:, None] - 1
+    return relative
 
 
 def coordinate(tree: xr.DataTree, name: str) -> Floats:

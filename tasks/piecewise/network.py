@@ -15,15 +15,15 @@ import torch
 from torch import Tensor, nn
 
 from tasks.piecewise.activations import unit
-from tasks.piecewise.pieces import Floats, PiecewiseLinear
+from tasks.piecewise.pieces import Numbers, PiecewiseLinear
 
 
 @dataclass(frozen=True)
 class Layer:
     """W (n_l, n_{l−1}) and b (n_l,): numbers, or balls."""
 
-    weight: Floats
-    bias: Floats
+    weight: Numbers
+    bias: Numbers
 
 
 def network(
@@ -66,13 +66,13 @@ def zero_layers(like: Sequence[Layer]) -> list[Layer]:
 
 
 def run(
-    layers: Sequence[Layer], function: Callable[[Floats], Floats], inputs: Floats
-) -> tuple[list[Floats], Floats]:
+    layers: Sequence[Layer], function: Callable[[Numbers], Numbers], inputs: Numbers
+) -> tuple[list[Numbers], Numbers]:
     """Pre-activations (N, n_l) of the hidden layers, and outputs (N, n_L), of inputs (N, n_0).
 
     Of balls, if these are balls.
     """
-    before: list[Floats] = []
+    before: list[Numbers] = []
     values = inputs
     for layer in layers[:-1]:
         before.append(values @ layer.weight.T + layer.bias)

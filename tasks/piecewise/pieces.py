@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ import numpy.typing as npt
 from schemas.errors import SpecError, listing
 
 Floats: TypeAlias = npt.NDArray[np.float64]
+Numbers: TypeAlias = npt.NDArray[Any]
+"""Floats, or balls."""
+Number: TypeAlias = Any
+"""A float, or a ball."""
 
 
 @dataclass(frozen=True)
@@ -70,9 +74,9 @@ class PiecewiseLinear:
                 f"{len(self.knots) + 1}, one for each piece; give as many"
             )
 
-    def __call__(self, values: Floats) -> Floats:
+    def __call__(self, values: Numbers) -> Numbers:
         """The function at values of any shape; of balls if these are balls."""
-        found = self.at_zero + self.slopes[0] * values
+        found: Numbers = self.at_zero + self.slopes[0] * values
         for knot, (left, right) in zip(self.knots, pairwise(self.slopes), strict=True):
             over = values - knot
             # The positive part, which is |·| of a ball as well, less what it is at 0.

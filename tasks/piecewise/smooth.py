@@ -25,8 +25,8 @@ from tasks.piecewise.case import Case
 from tasks.piecewise.certificate import Proof, risk_bound
 from tasks.piecewise.data import Samples
 from tasks.piecewise.network import Layer, zero_layers
-from tasks.piecewise.pieces import Floats
-from tasks.students.balls import PRECISION, above, below
+from tasks.piecewise.pieces import Floats, Numbers
+from tasks.students.balls import PRECISION, Balls, above, below
 from tasks.wide.certificate import DERIVATIVES, Derivatives
 
 _WIDEST = 1.0
@@ -190,9 +190,9 @@ def _derivatives(activation: str, at: float) -> tuple[float, float, float]:
     return float(value.mid()), float(slope.mid()), float(bend.mid())
 
 
-def _in_balls(activation: str) -> Callable[[Floats], Floats]:
-    def values(at: Floats) -> Floats:
-        found: Floats = np.frompyfunc(lambda t: SMOOTH_DERIVATIVES[activation](t)[0], 1, 1)(at)
+def _in_balls(activation: str) -> Callable[[Numbers], Numbers]:
+    def values(at: Numbers) -> Numbers:
+        found: Balls = np.frompyfunc(lambda t: SMOOTH_DERIVATIVES[activation](t)[0], 1, 1)(at)
         return found
 
     return values

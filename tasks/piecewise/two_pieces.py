@@ -15,7 +15,7 @@ import numpy as np
 
 from tasks.piecewise.fit import Fit
 from tasks.piecewise.network import Layer, run
-from tasks.piecewise.pieces import Floats, Kink, PiecewiseLinear
+from tasks.piecewise.pieces import Floats, Kink, Numbers, PiecewiseLinear
 
 _ROOM = 4.0
 """The kink's reach, at least, in pre-activations."""
@@ -40,9 +40,9 @@ class TwoPieces:
     flip: float
     reach: float
 
-    def __call__(self, values: Floats) -> Floats:
+    def __call__(self, values: Numbers) -> Numbers:
         """The function g at values of any shape; of balls if these are balls."""
-        over = (values + abs(values)) / 2
+        over: Numbers = (values + abs(values)) / 2
         return self.right * over + self.left * (values - over)
 
     @property
