@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pipeline.engine.blocks import Block, Blocks, split_blocks
-from pipeline.engine.cells import Cells, PieceRecorder, recorded
+from pipeline.engine.cells import CELL_METRICS, Cells, PieceRecorder, recorded
 from pipeline.engine.contract import (
     EngineChoice,
     Floats,
@@ -40,7 +40,6 @@ _OF_SAMPLES = ("loss", "accuracy", "loss_stderr")
 _EIGENVALUES = ("hessian_eigenvalue_min", "hessian_eigenvalue_max")
 _OF_AXES = frozenset({"section_gradient", "section_hessian"})
 _OF_PARAMETERS = frozenset({"gradient_norm", *_EIGENVALUES})
-_OF_CELLS = ("activation_cell", "activation_changes")
 
 
 @dataclass
@@ -100,7 +99,7 @@ class AutogradEvaluator:
         self._changes_inputs = changes_inputs(self._module, blocks[0][0].inputs)
         self._whole = [part.count == 1 for part in blocks]
         self._samples = [len(objective.splits[split]) for split in splits]
-        wanted = [metric for metric in _OF_CELLS if metric in metrics]
+        wanted = [metric for metric in CELL_METRICS if metric in metrics]
         self._cells = None
         if wanted:
             with open_kernels(self._module):
@@ -218,7 +217,7 @@ class AutogradEvaluator:
         if finite:
             return values
         return {
-            name: value if name in _OF_CELLS else np.full_like(value, np.nan)
+            name: value if name in CELL_METRICS else np.full_like(value, np.nan)
             for name, value in values.items()
         }
 

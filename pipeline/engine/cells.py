@@ -17,8 +17,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from schemas.errors import SpecError
 
+CELL_METRICS = ("activation_cell", "activation_changes")
 
-def _above_zero(x: Tensor, *_settings: object) -> Tensor:
+
+def above_zero(x: Tensor, *_settings: object) -> Tensor:
+    """1 above 0 and 0 elsewhere."""
     return x > 0
 
 
@@ -37,6 +40,22 @@ def _unit_interval(x: Tensor, low: float = -1.0, high: float = 1.0) -> Tensor:
     return _between(x, low, high)
 
 
+def _below(x: Tensor, high: float) -> Tensor:
+    return _between(x, None, high)
+
+
+def _above(x: Tensor, threshold: float, _value: float) -> Tensor:
+    return x > threshold
+
+
+def _within_three(x: Tensor) -> Tensor:
+    return _between(x, -3.0, 3.0)
+
+
+def _within_six(x: Tensor) -> Tensor:
+    return _between(x, 0.0, 6.0)
+
+
 def _outside(x: Tensor, reach: float = 0.5) -> Tensor:
     return _between(x, -reach, reach)
 
@@ -52,19 +71,22 @@ def _greatest(x: Tensor, dims: Sequence[int] = (), _keep: bool = False) -> Tenso
     return x.permute(*rest, *sorted(over)).flatten(len(rest)).argmax(dim=-1)
 
 
-# Aten operations, without the underscore of those that work in place → pieces.
-_PIECES: Mapping[str, Callable[..., Tensor]] = {
-    "relu": _above_zero,
-    "leaky_relu": _above_zero,
-    "rrelu_with_noise": _above_zero,
-    "_prelu_kernel": _above_zero,
-    "abs": _above_zero,
+def _least(x: Tensor, *dims: Any) -> Tensor:  # noqa: ANN401 - as of the operation
+    return _greatest(-x, *dims)
+
+
+PIECES: Mapping[str, Callable[..., Tensor]] = {
+    "relu": above_zero,
+    "leaky_relu": above_zero,
+    "rrelu_with_noise": above_zero,
+    "_prelu_kernel": above_zero,
+    "abs": above_zero,
     "hardtanh": _unit_interval,
     "clamp": _between,
     "clamp_min": _between,
-    "clamp_max": lambda x, high: _between(x, None, high),
-    "threshold": lambda x, threshold, _value: x > threshold,
-    "hardsigmoid": lambda x: _between(x, -3.0, 3.0),
+    "clamp_max": _below,
+    "threshold": _above,
+    "hardsigmoid": _within_three,
     "hardshrink": _outside,
     "softshrink": _outside,
     "maximum": _winner,
@@ -72,8 +94,17 @@ _PIECES: Mapping[str, Callable[..., Tensor]] = {
     "fmax": _winner,
     "fmin": _winner,
     "amax": _greatest,
-    "amin": lambda x, *dims: _greatest(-x, *dims),
+    "amin": _least,
 }
+"""Aten operations, without the underscore of those that work in place → pieces."""
+COMPOSITE_PIECES: Mapping[str, Callable[..., Tensor]] = {"prelu": above_zero, "relu6": _within_six}
+"""Operations that are seen before they are taken apart, as in a traced graph."""
+ELEMENTWISE_PIECES = frozenset(
+    function
+    for function in (*PIECES.values(), *COMPOSITE_PIECES.values())
+    if function not in (_greatest, _least)
+)
+"""Those that give one piece, of at most three, for each number."""
 # Operations whose second output is the index of the input that was taken: the piece.
 _INDEXED = frozenset(
     {"max_pool2d_with_indices", "max_pool3d_with_indices"}
@@ -103,7 +134,7 @@ class PieceRecorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:  # noqa: ANN401
         name = func.name().removeprefix("aten::")
-        pieces = _PIECES.get(name.partition(".")[0].rstrip("_"))
+        pieces = PIECES.get(name.partition(".")[0].rstrip("_"))
         if pieces is not None and args[0].is_floating_point():
             # Before the operation, which may write over its input.
             self.pieces.append(pieces(*args))
@@ -119,6 +150,9 @@ class Cells:
     A unit's samples lie along the axis whose length follows the number of samples; where it is
     longer than that, the entries of one sample must stand together. Units that no sample reaches,
     such as activations of parameters alone, count once and not once a sample.
+
+    Attributes:
+        axes: of each operation's pieces, the axis of the samples; None where no sample reaches it.
     """
 
     def __init__(self, run: Callable[[Tensor], object], inputs: Tensor, metric: str) -> None:
@@ -134,7 +168,7 @@ class Cells:
                 f"metrics: got {metric!r}; expected a model with a piecewise-linear unit, such as "
                 "a ReLU; leave the metric out"
             )
-        self._axes = [_sample_axis(a.shape, b.shape) for a, b in zip(two, three, strict=True)]
+        self.axes = [_sample_axis(a.shape, b.shape) for a, b in zip(two, three, strict=True)]
 
     def hash(self, pieces: Sequence[Tensor], samples: int, before: int) -> int:
         """What a block of samples adds to the cell's hash, a sum modulo 2^64.
@@ -147,22 +181,22 @@ class Cells:
         own = torch.zeros(samples, dtype=torch.int64, device=device)
         shared = torch.zeros(1, dtype=torch.int64, device=device)
         unit = 0
-        for part, axis in zip(pieces, self._axes, strict=True):
+        for part, axis in zip(pieces, self.axes, strict=True):
             rows = _rows(part, axis, samples)
-            weights = _mixed(torch.arange(unit, unit + rows.shape[1], device=device))
+            weights = mixed(torch.arange(unit, unit + rows.shape[1], device=device))
             unit += rows.shape[1]
             (shared if axis is None else own).add_((rows * weights).sum(dim=1))
         numbers = torch.arange(before, before + samples, device=device)
-        total = _mixed(own + _mixed(~numbers)).sum()
+        total = mixed(own + mixed(~numbers)).sum()
         if before == 0:
-            total = total + _mixed(shared).sum()
+            total = total + mixed(shared).sum()
         return int(total) % 2**64
 
     def changes(self, pieces: Sequence[Tensor], others: Sequence[Tensor], before: int) -> int:
         """Pairs of unit and sample of such a block whose pieces differ."""
         return sum(
             int((part != other).sum())
-            for part, other, axis in zip(pieces, others, self._axes, strict=True)
+            for part, other, axis in zip(pieces, others, self.axes, strict=True)
             if before == 0 or axis is not None
         )
 
@@ -188,7 +222,7 @@ def _rows(pieces: Tensor, axis: int | None, samples: int) -> Tensor:
     return pieces.movedim(axis, 0).reshape(samples, -1)
 
 
-def _mixed(x: Tensor) -> Tensor:
+def mixed(x: Tensor) -> Tensor:
     """64 well-mixed bits for each int64: SplitMix64 (Steele, Lea and Flood 2014, OOPSLA)."""
     x = x - 0x61C8864680B583EB  # + 0x9E3779B97F4A7C15 modulo 2^64
     x = (x ^ _shifted(x, 30)) * -0x40A7B892E31B1A47  # 0xBF58476D1CE4E5B9

@@ -11,6 +11,7 @@ from dataclasses import replace
 import torch
 
 from pipeline.engine.autograd import AutogradEvaluator
+from pipeline.engine.cells import CELL_METRICS
 from pipeline.engine.charted import ChartedEvaluator, evaluated_metrics, flat, flat_work
 from pipeline.engine.closed_form import CLOSED_FORM_METRICS, ClosedFormEvaluator
 from pipeline.engine.contract import EngineChoice, Evaluator, Work, activation_numbers, item_bytes
@@ -37,6 +38,7 @@ from tasks.objective import ClosedForm, EmpiricalRisk
 # Activations of one block of samples should stay in a core's cache; on a GPU they should fill it.
 _BLOCK_BYTES = {"cpu": 2 * 2**20, "cuda": 512 * 2**20}
 _LEAST_BLOCK = 64
+_TRACED_METRICS = FAST_METRICS.union(CELL_METRICS)
 _SHARE_KEPT = 0.5
 _SHARE_OF_BLOCK = 0.25
 _SHARE_OF_DESCENTS = 0.5
@@ -71,9 +73,18 @@ def choose_engine(
         return replace(plain, sample_block=block)
     most = int(work.room * _SHARE_OF_BLOCK) // max(per_sample, 1)
     plain = replace(plain, sample_block=max(1, min(block, most)))
-    if name == "loop" and not _reestimates(objective) and not landscape.section.whole:
+    if _may_be_traced(landscape, metrics, plain):
         plain = tune(landscape, work, plain, make_evaluator)
     return _keeping(landscape, work, plain)
+
+
+def _may_be_traced(landscape: Landscape, metrics: Sequence[str], plain: EngineChoice) -> bool:
+    """Whether evaluators of the traced objective measure the same, and no worse."""
+    if landscape.section.whole or _reestimates(landscape.objective):
+        return False
+    # The general path finds cells in float32 where the network is computed in bfloat16.
+    cells = plain.dtype != "bfloat16" and _TRACED_METRICS.issuperset(metrics)
+    return plain.name == "loop" or cells
 
 
 def _with_descents(
@@ -183,6 +194,8 @@ def check_forced(landscape: Landscape, metrics: Sequence[str], choice: EngineCho
     slow = [metric for metric in without_descent(metrics) if metric not in FAST_METRICS]
     if choice.name == "polynomial":
         slow = [metric for metric in metrics if metric != "loss"]
+    if choice.name in ("traced", "batched") and choice.dtype != "bfloat16":
+        slow = [metric for metric in slow if metric not in CELL_METRICS]
     if slow and choice.name not in ("autograd", "closed-form"):
         raise SpecError(
             f"compute.engine.name: {choice.name!r} does not measure {listing(slow)}; "

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, fx
 from torch.nn import functional
 
+from pipeline.engine.cells import ELEMENTWISE_PIECES
+from pipeline.engine.cells_together import IN_FLOAT
 from pipeline.engine.graph.elementwise import ELEMENTWISE, IN_PLACE, REDUCTION, TRANSPARENT
 from pipeline.engine.graph.program import Program
 from pipeline.engine.graph.tracing import Argument, Untraceable, arguments
@@ -78,7 +80,7 @@ class _Builder:
     def add(self, node: fx.Node) -> None:
         """The operations that stand for a node of the body."""
         rule = self._rules.get(node.target)
-        if node.target in ELEMENTWISE:
+        if node.target in ELEMENTWISE or node.target in ELEMENTWISE_PIECES:
             rule = self._elementwise
         elif node.target in TRANSPARENT:
             rule = self._transparent
@@ -146,7 +148,7 @@ class _Builder:
         if isinstance(first, fx.Node) and self._may_change(first) and target in IN_PLACE:
             return self._call(IN_PLACE[target], self._made[first])
         args = [self._beside(argument, rank) for argument in given]
-        return self._call(target, *args, **dict(node.kwargs))
+        return self._call(IN_FLOAT.get(target, target), *args, **dict(node.kwargs))
 
     def _may_change(self, node: fx.Node) -> bool:
         """Whether a value is fresh and nobody else will read it."""

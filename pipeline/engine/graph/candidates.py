@@ -56,7 +56,7 @@ def _candidate_programs(
     objective = cast("EmpiricalRisk", landscape.objective)
     sized = replace(plain, sample_block=_TRACED_SAMPLES)
     block = split_blocks(objective, (split,), sized)[0][0]
-    risk = trace_block(objective, landscape.section, block, sized)
+    risk = trace_block(objective, landscape.section, block, sized, work.metrics)
     moved = [frozenset(direction) for direction in landscape.section.directions]
     outputs = "accuracy" in work.metrics
     found: list[tuple[float, Program, EngineChoice]] = []

@@ -10,7 +10,7 @@ Shape legend: N = samples, P = points, z = axes that vary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,7 +53,7 @@ class Program:
         risk: the traced objective.
         directions: for each axis that varies, the names of the parameters that it moves.
         traits: what each node depends on.
-        results: the losses, and the outputs where they are wanted.
+        results: the losses, the outputs where they are wanted, and the pieces.
         frontier: expanded nodes whose values the body or the result needs.
         held: data-only nodes that it needs.
         transformed: parameter-only nodes that it needs.
@@ -80,6 +80,14 @@ class Program:
     def is_polynomial(self) -> bool:
         """Whether the losses themselves are expanded."""
         return self.risk.losses in self.frontier
+
+    def sorted_results(
+        self, values: Sequence[Tensor]
+    ) -> tuple[Tensor, Tensor | None, Sequence[Tensor]]:
+        """Values of `results`: the losses, the outputs or None, and the pieces."""
+        losses, *rest = values
+        pieces = rest[len(rest) - len(self.risk.pieces) :]
+        return losses, rest[0] if len(rest) > len(pieces) else None, pieces
 
     @property
     def prefix_names(self) -> tuple[str, ...]:
@@ -208,7 +216,8 @@ def make_program(
 ) -> Program:
     """Take a traced objective apart; nothing of a degree above `most_degree` is expanded."""
     traits = _traits(risk, frozenset().union(*directions))
-    results = (risk.losses, risk.outputs) if with_outputs else (risk.losses,)
+    outputs = (risk.outputs,) if with_outputs else ()
+    results = (risk.losses, *outputs, *risk.pieces)
 
     def expanded(node: fx.Node) -> bool:
         trait = traits[node]

@@ -20,8 +20,9 @@ from pipeline.engine.graph.program import Program
 from tasks.objective import accuracy
 from tasks.section import Section
 
-Result: TypeAlias = tuple[slice, Tensor, Tensor | None]
-"""Where among the points, losses (P, B), and hits (P, B) if the accuracy is wanted."""
+Result: TypeAlias = tuple[slice, Tensor, Tensor | None, Sequence[Tensor]]
+"""Where among the points, losses (P, B), hits (P, B) if the accuracy is wanted, and the pieces
+(P, U, B) of each operation if activation cells are."""
 
 
 @dataclass(frozen=True)
@@ -68,13 +69,20 @@ class Formed:
         return self.known[exponents]
 
 
-def result(where: slice, prepared: Prepared, losses: Tensor, hits: Tensor | None) -> Result:
-    """Losses (P, B) and hits (P, B) without the samples and points that fill up their blocks."""
+def result(
+    where: slice,
+    prepared: Prepared,
+    losses: Tensor,
+    hits: Tensor | None,
+    pieces: Sequence[Tensor],
+) -> Result:
+    """The same without the samples and points that fill up their blocks."""
     wanted = (where.stop - where.start, prepared.valid)
     if losses.shape != wanted:
         losses = losses[: wanted[0], : wanted[1]]
         hits = None if hits is None else hits[: wanted[0], : wanted[1]]
-    return where, losses, hits
+        pieces = [part[: wanted[0], :, : wanted[1]] for part in pieces]
+    return where, losses, hits, pieces
 
 
 class Runner(Protocol):
@@ -148,9 +156,15 @@ class PointRunner:
                     self._program.frontier, prepared.frontier, strict=True
                 )
             ]
-            losses, *outputs = self._body(*expanded, *prepared.held, *formed.parameters[p])
-            hits = accuracy(outputs[0], prepared.targets)[None] if outputs else None
-            yield result(slice(p, p + 1), prepared, losses[None], hits)
+            values = self._body(*expanded, *prepared.held, *formed.parameters[p])
+            losses, outputs, pieces = self._program.sorted_results(values)
+            hits = None if outputs is None else accuracy(outputs, prepared.targets)[None]
+            axes = self._program.risk.piece_axes
+            rows = [
+                part.movedim(axis, -1).reshape(1, -1, part.shape[axis])
+                for part, axis in zip(pieces, axes, strict=True)
+            ]
+            yield result(slice(p, p + 1), prepared, losses[None], hits, rows)
 
     @staticmethod
     def _combined(node: fx.Node, monomials: Tensor, coefficients: Tensor) -> Tensor:

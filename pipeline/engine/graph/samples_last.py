@@ -103,10 +103,13 @@ class SamplesLastRunner:
                 torch.mm(monomials[number], coefficients).view(shape).to(dtype)
                 for monomials, coefficients, shape, dtype in terms
             ]
-            losses, *outputs = body(*expanded, *prepared.held, *parameters)
+            values = body(*expanded, *prepared.held, *parameters)
+            losses, outputs, pieces = self._program.sorted_results(values)
             where = slice(low, min(low + size, formed.valid))
-            hits = _hits(outputs[0], prepared.targets) if outputs else None
-            yield result(where, prepared, losses, hits)
+            hits = None if outputs is None else _hits(outputs, prepared.targets)
+            # Pieces of a vector of samples are those of one unit.
+            rows = [part if part.dim() > 2 else part[:, None] for part in pieces]
+            yield result(where, prepared, losses, hits, rows)
 
 
 def _hits(outputs: Tensor, targets: Tensor) -> Tensor:

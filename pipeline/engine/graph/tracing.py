@@ -40,6 +40,8 @@ class TracedRisk:
         inputs, targets: the placeholders of a block of samples.
         losses, outputs: the nodes of the results, (N,) and (N, …).
         samples: N, the number of samples that the graph holds for.
+        pieces: of each piecewise-linear operation, in their order, if they are wanted.
+        piece_axes: their axes of samples.
     """
 
     module: fx.GraphModule
@@ -49,6 +51,8 @@ class TracedRisk:
     losses: fx.Node
     outputs: fx.Node
     samples: int
+    pieces: tuple[fx.Node, ...] = ()
+    piece_axes: tuple[int, ...] = ()
 
 
 def trace_risk(
