@@ -48,7 +48,6 @@ def critical_figures(quick: bool) -> dict[str, Figure]:
             "start, by rank of its end",
             "loss at the end, relative to that of the copies",
             lambda scans: [_ends(scans, *point) for point in near_points(quick)],
-            y_scale="log",
         ),
     }
 

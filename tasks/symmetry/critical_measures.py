@@ -188,16 +188,16 @@ def of_nature(units: Sequence[Copied], part: Part, expected: Nature) -> Hypothes
         return True
 
     said = {
-        Nature.MINIMUM: "U is positive definite and the shares of two copies are positive, or it "
-        "is negative definite and one of them is",
-        Nature.SADDLE: "neither is U positive definite and the shares of two copies positive, nor "
-        "is it negative definite and one of them negative",
+        Nature.MINIMUM: "U is positive definite and both shares are positive, or negative definite "
+        "and one of them is negative",
+        Nature.SADDLE: "U is indefinite, or positive definite and one share is negative, or "
+        "negative definite and both are positive",
     }
     return Hypothesis(f"at a minimum of the narrow network {said[expected]}", met)
 
 
 def share_proved(units: Sequence[Copied]) -> Statistic:
-    """Of these units, the share for which a minimum and U ≻ 0 are proved."""
+    """Of these units, the share for which a minimum, its loss above 0, and U ≻ 0 are proved."""
 
     def statistic(scans: Trees) -> float:
         return float(np.mean([_is_proved(scans[unit.curve], unit) for unit in units]))
@@ -207,7 +207,8 @@ def share_proved(units: Sequence[Copied]) -> Statistic:
 
 def _is_proved(tree: xr.DataTree, unit: Copied) -> bool:
     proof = facts_of(tree)[0]["proof"]
-    return bool(proof["minimum"] and proof["kinds"][unit.unit] == Kind.POSITIVE)
+    sign = proof["kinds"][unit.unit]
+    return bool(proof["minimum"] and sign == Kind.POSITIVE and proof["loss_lower"] > 0)
 
 
 def least_change(scans_of: Sequence[str]) -> Statistic:

@@ -204,6 +204,10 @@ ON, OTHER = PLATEAU.curve, SADDLE.curve
 LEAST, SIGNS = "hessian_eigenvalue_min", ["positive definite", "indefinite"]
 
 
+def proof(**other):
+    return {"proof": {"minimum": True, "kinds": SIGNS, "loss_lower": 0.005, **other}}
+
+
 def plus(change):
     return lambda values: values + change
 
@@ -225,8 +229,9 @@ def times(*factors):
         ("definite-are-no-saddles", ON, {"kinds": SIGNS[::-1]}, "inconclusive"),
         ("definite-beyond-are-saddles", ON, {LEAST: times(*[[[1]]] * 12, [[0]])}, "refuted"),
         ("plateau-proved", ON, {"critical_least_eigenvalue": -1.0}, "inconclusive"),
-        ("plateau-proved", ON, {"proof": {"minimum": False, "kinds": SIGNS}}, "refuted"),
-        ("plateau-proved", ON, {"proof": {"minimum": True, "kinds": [None, None]}}, "refuted"),
+        ("plateau-proved", ON, proof(minimum=False), "refuted"),
+        ("plateau-proved", ON, proof(kinds=[None, "indefinite"]), "refuted"),
+        ("plateau-proved", ON, proof(loss_lower=-1e-9), "refuted"),
         ("descents-stay-at-the-plateau", PLATEAU_ENDS, {"end_loss": times(1, 1, 0.9)}, "refuted"),
         ("descents-stay-at-the-plateau", PLATEAU_ENDS, {"loss": times(0.9)}, "refuted"),
         ("descents-stay-at-the-plateau", PLATEAU_ENDS, {"share": 1.5}, "inconclusive"),
