@@ -48,18 +48,6 @@ class CriticalProof:
         """
         return 2 * self.slope < self.least_eigenvalue * _RADIUS
 
-    def proved(self, unit: int) -> Kind | None:
-        """What copies of a unit are proved to be, by the sign of U at that minimum.
-
-        There the Hessian of the network with one copy more is, in suitable coordinates, that of the
-        minimum, μ(1 − μ)U, and 0 along the change of μ, along which the loss is constant. Where
-        μ(1 − μ)U is positive definite the points are thus a manifold whose tangents are all of the
-        Hessian's kernel, the rest being positive: local minima (Morse & Bott; Bott 1954,
-        "Nondegenerate critical manifolds"). Where it has a negative eigenvalue they are strict
-        saddles.
-        """
-        return self.kinds[unit] if self.minimum else None
-
     def as_json(self) -> dict[str, object]:
         """Plain values."""
         return {**asdict(self), "kinds": list(self.kinds), "minimum": self.minimum}
@@ -72,6 +60,14 @@ def is_provable(regression: Regression) -> bool:
 
 def prove(regression: Regression, point: CriticalPoint) -> CriticalProof:
     """What is proved of the exact minimum near a point (r, d), (1, r).
+
+    Where there is one, what copies of its units are follows from the sign of U: the Hessian of the
+    network with one copy more is, in suitable coordinates, that of the minimum, μ(1 − μ)U, and 0
+    along the change of μ, along which the loss is constant. Where μ(1 − μ)U is positive definite
+    the points are thus a manifold of critical points whose tangents are all of the Hessian's
+    kernel, the rest being positive: they are local minima (Bott 1954, "Nondegenerate critical
+    manifolds", Annals of Mathematics 60). Where it has a negative eigenvalue they are strict
+    saddles. With more copies it is as `curvature.nature` says.
 
     Inputs and targets are taken as they are, as float64.
 
