@@ -204,6 +204,12 @@ STUDIES = {
             "counted, and critical points that are saddles or plateaus of minima.",
             module="tasks.symmetry.study:symmetry_study",
         ),
+        StudyEntry(
+            name="piecewise-linear",
+            summary="Networks of piecewise-linear units have bad local minima at any depth, proved "
+            "with a radius; within an activation cell every minimum is as low as any.",
+            module="tasks.piecewise.study:piecewise_study",
+        ),
     )
 }
 """Every study, by name."""
