@@ -124,11 +124,6 @@ def _path_claims(sizes: ManifoldSizes) -> list[Claim]:
         figure=PATHS,
         hypothesis=measures.through_spare(swaps),
     )
-    bare = replace(
-        flat,
-        statistic=measures.greatest_along([scans.BARE]),
-        hypothesis=measures.through_spare([scans.BARE]),
-    )
     line = replace(
         flat, statistic=measures.greatest_along(lines), hypothesis=measures.through_spare(lines)
     )
@@ -145,10 +140,18 @@ def _path_claims(sizes: ManifoldSizes) -> list[Claim]:
     no_barrier = replace(
         barrier, statistic=measures.least_barrier(swaps), hypothesis=measures.straight(swaps)
     )
-    return [
+    found = [
         flat,
         line.as_control("line-at-zero", "straight instead"),
-        bare.as_control("bare-at-zero", "with no unit to spare, m = r, one moved onto the other"),
         barrier,
         no_barrier.as_control("barrier-on-swap", "through the spare unit instead"),
     ]
+    if scans.BARE in sizes.paths:
+        bare = replace(
+            flat,
+            statistic=measures.greatest_along([scans.BARE]),
+            hypothesis=measures.through_spare([scans.BARE]),
+        )
+        words = "with no unit to spare, m = r, one moved onto the other"
+        found.append(bare.as_control("bare-at-zero", words))
+    return found

@@ -100,7 +100,7 @@ QUICK = ManifoldSizes(
     within=3,
     starts=10,
     ends=(ENDS,),
-    paths=(SWAP, DEEP, LINE, BARE),
+    paths=(SWAP, DEEP, LINE),
     controls=(EXCESS,),
 )
 
