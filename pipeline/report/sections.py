@@ -11,6 +11,9 @@ from pipeline.report.summary import Line, Pairs, Table, told, with_spread
 from pipeline.report.view import View
 from schemas.layout import AXIS, SECTION_GROUP
 
+_MOST_BESIDE = 24
+"""Directions whose cosines with each other a table can hold; the store has them all."""
+
 
 def runs(view: View) -> list[Table]:
     """A line for each run: how long it is, and how much of it the section shows."""
@@ -42,25 +45,26 @@ def _ends(values: Floats) -> Floats:
 
 
 def directions(scan: xr.DataTree) -> list[Table]:
-    """The directions' norms and the cosines between them."""
+    """The directions' norms and, unless there are many, the cosines between them."""
     if SECTION_GROUP not in scan.children:
         return []
     found = scan[SECTION_GROUP].to_dataset()
     if "norm" not in found:
         return []
     norm = found["norm"].load()
-    cosine = found["cosine"].load() if "cosine" in found else None
     along = str(norm.dims[-1])
     if along not in found.coords:
         return []
     names = [str(name) for name in norm[along].values]
+    beside = "cosine" in found and 1 < len(names) <= _MOST_BESIDE
+    cosine = found["cosine"].load() if beside else None
     columns = ["norm"]
-    if cosine is not None and len(names) > 1:
+    if cosine is not None:
         columns += [f"cosine with {name}" for name in names]
     lines = []
     for i, name in enumerate(names):
         cells = [with_spread(norm.isel({along: i}))]
-        if cosine is not None and len(names) > 1:
+        if cosine is not None:
             row = cosine.isel({along: i})
             cells += [with_spread(row.isel({f"{along}_other": j})) for j in range(len(names))]
         lines.append(Line("", name, cells))
