@@ -10,6 +10,13 @@ from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from schemas.errors import listing
+from schemas.exhibits import Cell as Cell
+from schemas.exhibits import Column as Column
+from schemas.exhibits import Figure as Figure
+from schemas.exhibits import Series as Series
+from schemas.exhibits import Surfaces as Surfaces
+from schemas.exhibits import Table as Table
+from schemas.exhibits import repeated_in
 from schemas.scan import ScanSpec
 
 
@@ -36,121 +43,6 @@ class Hypothesis:
 
     statement: str
     met: Callable[[Mapping[str, Any]], bool]
-
-
-@dataclass(frozen=True)
-class Series:
-    """One curve of a figure: `x` and `y` (n,) as lines, as points, or as a dashed bound.
-
-    Lines and points may have intervals, from `low` to `high`, (n,) each.
-
-    Raises:
-        ValueError: only one of `low` and `high` is given, a bound has them, they are not as long as
-            `y`, or an interval ends below its start.
-    """
-
-    label: str
-    x: Sequence[float]
-    y: Sequence[float]
-    kind: Literal["line", "points", "bound"] = "line"
-    low: Sequence[float] | None = None
-    high: Sequence[float] | None = None
-
-    def __post_init__(self) -> None:
-        if self.low is None and self.high is None:
-            return
-        if self.low is None or self.high is None:
-            given = "high" if self.low is None else "low"
-            raise ValueError(
-                f"{self.label}: only {given} is given; give both ends of the intervals"
-            )
-        if self.kind == "bound":
-            raise ValueError(
-                f"{self.label}: a bound has no intervals; give them to lines or points"
-            )
-        lengths = len(self.y), len(self.low), len(self.high)
-        if len(set(lengths)) > 1:
-            raise ValueError(
-                f"{self.label}: y has length {lengths[0]}, low {lengths[1]} and high {lengths[2]}; "
-                "give rows of one length"
-            )
-        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
-            raise ValueError(f"{self.label}: an interval ends below its start; give low <= high")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A figure of a study's own, drawn from its scans."""
-
-    title: str
-    caption: str
-    x_label: str
-    y_label: str
-    series: Callable[[Mapping[str, Any]], Sequence[Series]]
-    x_scale: Literal["linear", "log"] = "linear"
-    y_scale: Literal["linear", "log"] = "linear"
-
-
-@dataclass(frozen=True)
-class Surfaces:
-    """Losses of several scans over two axes, side by side with one colour scale.
-
-    `panels` maps the title of each to the scan it shows.
-    """
-
-    title: str
-    caption: str
-    panels: Mapping[str, str]
-
-
-Cell: TypeAlias = str | int | float | bool | None
-"""What one place of a table holds; None where something is missing."""
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of a table; its numbers are shown with `decimals`, or to four significant digits.
-
-    Raises:
-        ValueError: `decimals` is negative.
-    """
-
-    name: str
-    unit: str = ""
-    decimals: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.decimals is not None and self.decimals < 0:
-            raise ValueError(f"column {self.name}: decimals is {self.decimals}; give 0 or more")
-
-    @property
-    def heading(self) -> str:
-        """The name, with the unit in brackets if there is one."""
-        return f"{self.name} [{self.unit}]" if self.unit else self.name
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of a study: `rows` makes them from its scans, each with one cell for every column.
-
-    Raises:
-        ValueError: there is no column, or two of them have one heading.
-    """
-
-    title: str
-    caption: str
-    columns: tuple[Column, ...]
-    rows: Callable[[Mapping[str, Any]], Sequence[Sequence[Cell]]]
-
-    def __post_init__(self) -> None:
-        headings = [column.heading for column in self.columns]
-        if not headings:
-            raise ValueError(f"table {self.title!r} has no column; give at least one")
-        repeated = _repeated(headings)
-        if repeated:
-            raise ValueError(
-                f"table {self.title!r}: {listing(repeated)} heads several columns; name each once"
-            )
 
 
 @dataclass(frozen=True)
@@ -249,6 +141,14 @@ class Verdict:
         """Whether the check says what the theory expects of it, of the hypothesis as well."""
         return self.verdict == self.expected and self.hypothesis_met in (None, not self.control)
 
+    @property
+    def said(self) -> str:
+        """The verdict as the gallery says it, with a mark if it is not as expected."""
+        if not self.as_expected:
+            return f"{self.verdict} (unexpected)"
+        refuted_claim = self.verdict == Outcome.REFUTED and not self.control
+        return "refuted as printed" if refuted_claim else str(self.verdict)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values for JSON, which has no infinity: an infinite value is None there."""
         plain = {key: value for key, value in asdict(self).items() if key != "figure"}
@@ -261,12 +161,14 @@ class Verdict:
 class Study:
     """Named scans, the claims about them, and figures of its own beside those of the scans.
 
-    The name of a table is also that of its file, and no figure or scan may have it.
+    The name of a table is also that of its file, and no figure or scan may have it. `cover` names
+    the picture that stands for the study among others, as a claim names its figure; by default it
+    is the first one of its page.
 
     Raises:
         ValueError: two claims share a name; a claim's figure is neither a figure nor a table nor a
             scan; a table's name cannot be a file's, or is a figure's or a scan's as well; surfaces
-            are of no scan of the study.
+            are of no scan of the study; the cover is no figure and of no scan.
     """
 
     name: str
@@ -276,9 +178,10 @@ class Study:
     figures: Mapping[str, Figure] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
     surfaces: Mapping[str, Surfaces] = field(default_factory=dict)
+    cover: str | None = None
 
     def __post_init__(self) -> None:
-        repeated = _repeated([claim.name for claim in self.claims])
+        repeated = repeated_in([claim.name for claim in self.claims])
         if repeated:
             raise ValueError(
                 f"study {self.name}: {listing(repeated)} names several claims; name each once"
@@ -301,15 +204,20 @@ class Study:
                     f"study {self.name}, surfaces {name}: no scan {listing(unknown) or 'named'}; "
                     f"expected some of {listing(self.scans)}"
                 )
-        shown = [*self.figures, *self.surfaces, *self.tables, *self.scans]
+        pictures = [*self.figures, *self.surfaces, *self.scans]
+        self._check_shown("cover", self.cover, "figure or scan", pictures)
         for claim in self.claims:
-            if claim.figure is None or claim.figure.partition(":")[0] in self.scans:
-                continue
-            if claim.figure not in shown:
-                raise ValueError(
-                    f"study {self.name}, claim {claim.name}: no figure, table or scan "
-                    f"{claim.figure!r}; expected one of {listing(shown)}"
-                )
+            everything = [*self.figures, *self.surfaces, *self.tables, *self.scans]
+            self._check_shown(
+                f"claim {claim.name}", claim.figure, "figure, table or scan", everything
+            )
+
+    def _check_shown(self, what: str, name: str | None, kinds: str, known: Sequence[str]) -> None:
+        if name is None or name in known or name.partition(":")[0] in self.scans:
+            return
+        raise ValueError(
+            f"study {self.name}, {what}: no {kinds} {name!r}; expected one of {listing(known)}"
+        )
 
 
 def _number(value: Number) -> float | None:
@@ -317,7 +225,3 @@ def _number(value: Number) -> float | None:
 
 
 _FILE_NAME = re.compile("[a-z0-9][a-z0-9_-]*")
-
-
-def _repeated(names: Sequence[str]) -> list[str]:
-    return sorted({name for name in names if names.count(name) > 1})

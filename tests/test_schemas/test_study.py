@@ -1,6 +1,7 @@
 """What a check says of a claim, of its hypothesis, and of a control."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,28 @@ def test_a_study_names_each_claim_once_and_figures_and_tables_that_there_are():
         study(claim(name="b", figure="scam"), listed=table())
     with pytest.raises(ValueError, match=r"claim b: no figure, table or scan 'drawn:surface'"):
         study(claim(name="b", figure="drawn:surface"))
+
+
+@pytest.mark.parametrize("cover", [None, "drawn", "scan", "scan:surface"])
+def test_a_cover_is_a_figure_or_of_a_scan(cover):
+    covered = replace(study(listed=table()), cover=cover)
+    with pytest.raises(ValueError, match=r"^study wells, cover: no figure or scan 'listed'; "):
+        replace(covered, cover="listed")
+
+
+def test_what_a_verdict_says():
+    def said(value, **more):
+        return claim(value, **more).judge({}).said
+
+    good, bad = 1.0, 3.0
+    refuted, conditional = {"expected": Outcome.REFUTED}, {"expected": Outcome.CONDITIONAL}
+    assert said(good) == "holds"
+    assert said(bad) == "refuted (unexpected)"
+    assert said(bad, **refuted) == "refuted as printed"
+    assert said(bad, **refuted, control=True) == "refuted"
+    assert said(good, **refuted) == "holds (unexpected)"
+    assert said({"here": good, "there": bad}, **conditional) == "conditional"
+    assert said(None) == "inconclusive (unexpected)"
 
 
 @pytest.mark.parametrize("name", ["drawn", "scan"])
