@@ -16,7 +16,7 @@ from pipeline.concluding import renewed
 from pipeline.devices import shared_ray
 from pipeline.kept import kept
 from pipeline.reading import read_scan, status
-from pipeline.report import Report, StudiedScan, write_study_report
+from pipeline.report import Report, StudiedScan, StudyPage, write_study_report
 from pipeline.report.study_tables import csv_path
 from pipeline.running import run
 from pipeline.store import exists
@@ -37,9 +37,14 @@ class StudyResult:
     name: str
     verdicts: tuple[Verdict, ...]
     folder: Path
-    report: Path
+    page: StudyPage
     scans: dict[str, StudiedScan]
     tables: dict[str, Path]
+
+    @property
+    def report(self) -> Path:
+        """The study's page."""
+        return self.page.path
 
     @property
     def ok(self) -> bool:
@@ -96,7 +101,7 @@ def run_study(
         place / "report",
         command=shlex.join([*command, "--folder", str(folder)]),
     )
-    tables = {name: csv_path(page.parent, name) for name in study.tables}
+    tables = {name: csv_path(page.path.parent, name) for name in study.tables}
     result = StudyResult(study.name, verdicts, place, page, scans, tables)
     text = json.dumps(result.as_json(), indent=2, allow_nan=False)
     (place / VERDICTS).write_text(text + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 from urllib.parse import quote
 
 import xarray as xr
@@ -16,6 +17,9 @@ from pipeline.report.page import Report, Shown, render, save, verdict_line, writ
 from schemas.scan import ScanSpec
 from schemas.study import Study, Verdict
 
+Place: TypeAlias = tuple[str, int]
+"""A figure or a table of a page: which of the two, and its number."""
+
 
 @dataclass(frozen=True)
 class StudiedScan:
@@ -24,6 +28,20 @@ class StudiedScan:
     store: Path
     tree: xr.DataTree
     report: Report
+
+
+@dataclass(frozen=True)
+class StudyPage:
+    """A study's page, where on it the figures and tables are, and the picture that stands for it.
+
+    `places` maps the name that a claim has for a figure or a table to its kind and number:
+    `("figure", 3)` is at `#figure-3`. `cover` and its place are None where there is no picture.
+    """
+
+    path: Path
+    places: Mapping[str, Place]
+    cover: Shown | None
+    cover_place: Place | None
 
 
 @dataclass(frozen=True)
@@ -42,11 +60,11 @@ def write_study_report(
     out: Path,
     *,
     command: str,
-) -> Path:
+) -> StudyPage:
     """Write `out/index.html`, and beside it the study's figures as PNG and its tables as CSV.
 
-    Return the page's path. Claims come first, controls after them. The figures are the study's own
-    and those of the scans that a claim names. `command` is what runs the study again.
+    Claims come first, controls after them. The figures are the study's own and those of the scans
+    that a claim or the cover names. `command` is what runs the study again.
 
     Raises:
         ValueError: what a table or a figure makes of the scans does not fit together.
@@ -57,7 +75,9 @@ def write_study_report(
         name: study_tables.make(name, table, trees, out) for name, table in study.tables.items()
     }
     figures = _figures(study, scans, out)
-    places = {name: ("table", place) for place, name in enumerate(tables, start=1)}
+    places: dict[str, Place] = {
+        name: ("table", place) for place, name in enumerate(tables, start=1)
+    }
     places |= {name: ("figure", figure.number) for name, figure in figures.items()}
     lines = [_line(verdict, places) for verdict in verdicts]
     page = render(
@@ -88,7 +108,13 @@ def write_study_report(
         scans=[_scan_line(name, study.scans[name], scan, out) for name, scan in scans.items()],
         command=command,
     )
-    return write_page(page, out)
+    cover = figures.get(study.cover or "", next(iter(figures.values()), None))
+    return StudyPage(
+        write_page(page, out),
+        places,
+        cover.shown if cover else None,
+        ("figure", cover.number) if cover else None,
+    )
 
 
 def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[str, _Numbered]:
@@ -103,7 +129,7 @@ def _figures(study: Study, scans: Mapping[str, StudiedScan], out: Path) -> dict[
         for name, surfaces in study.surfaces.items()
     }
     own = set(shown)
-    for name in [claim.figure for claim in study.claims]:
+    for name in [study.cover, *(claim.figure for claim in study.claims)]:
         if name is None or name in own or name in study.tables:
             continue
         scan, _, picture = name.partition(":")
@@ -125,7 +151,7 @@ def _tally(verdicts: Sequence[Verdict]) -> str:
     )
 
 
-def _line(verdict: Verdict, places: Mapping[str, tuple[str, int]]) -> dict[str, object]:
+def _line(verdict: Verdict, places: Mapping[str, Place]) -> dict[str, object]:
     return {
         **verdict_line(verdict),
         "place": places.get(verdict.figure or ""),

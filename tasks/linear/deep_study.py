@@ -60,6 +60,7 @@ def deep_linear_study(quick: bool) -> Study:
         scans={name: parse_spec(one, f"study deep-linear, {name}") for name, one in kept.items()},
         claims=tuple(_claims(frozenset(kept))),
         figures=figures(*labels),
+        cover="flatness",
     )
 
 

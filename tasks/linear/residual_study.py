@@ -115,6 +115,7 @@ def residual_study(quick: bool) -> Study:
             {_words(raw): name for name, raw in balls.items()},
             "line",
         ),
+        cover="boundary:relief",
     )
 
 

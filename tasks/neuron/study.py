@@ -82,6 +82,7 @@ def single_neuron_study(quick: bool) -> Study:
             zero,
             samples,
         ),
+        cover="d2-n4:relief" if quick else "d2-n12:relief",
     )
 
 

@@ -24,6 +24,7 @@ def patterns_study(quick: bool) -> Study:
         "not.",
         scans=specs,
         claims=(*_theorem1(specs), *_theorem2(), *_controls()),
+        cover="theorem1:relief",
     )
 
 

@@ -37,4 +37,5 @@ def no_bad_valleys_study(quick: bool) -> Study:
         figures={**figures.figures(), **training_figures(trained)},
         tables={**tables.tables(sizes.near), **training_tables()},
         surfaces=figures.pairs(sizes.near),
+        cover="surfaces-sigmoid",
     )

@@ -65,6 +65,7 @@ def teacher_student_study(quick: bool) -> Study:
         claims=tuple(_claims(sizes, quick)),
         figures=figures(cells, sizes.betweens),
         tables=tables(cells, sizes.betweens),
+        cover="percentages",
     )
 
 

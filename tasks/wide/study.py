@@ -60,6 +60,7 @@ def wide_layer_study(quick: bool) -> Study:
             **condition_figures([(net, layer, _among(kept, net)) for net, layer in _SHOWN]),
         },
         tables=condition_tables([(net, names) for net, names in nets if names]),
+        cover="plane:relief",
     )
 
 

@@ -1,6 +1,7 @@
 """The page of a study: verdicts, hypotheses, controls, figures, scans; nothing from elsewhere."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -76,7 +77,7 @@ def page(scans):
     trees = {name: scan.tree for name, scan in scans.items()}
     verdicts = [each.judge(trees) for each in CLAIMS]
     out = scans["flat"].store.parent / "report"
-    return write_study_report(STUDY, verdicts, scans, out, command=COMMAND)
+    return write_study_report(STUDY, verdicts, scans, out, command=COMMAND).path
 
 
 @pytest.fixture(scope="module")
@@ -149,11 +150,28 @@ def test_a_claim_may_name_another_picture_of_a_scan(scans, tmp_path):
     verdict = one.judge({})
     page = write_study_report(
         Study("One", "?", SCANS, (one,)), [verdict], scans, tmp_path, command=COMMAND
-    )
+    ).path
     found = page.read_text(encoding="utf-8")
     titles = re.findall(r'<figure id="figure-(\d)">\s*<h3>(.*?)</h3>', found)
     assert titles == [("1", f"flat: {last.title}")]
     assert re.search(r'href="#figure-(\d)"', row(found, "fidelity"))[1] == "1"
+
+
+def test_the_page_says_where_its_figures_are_and_which_stands_for_the_study(scans, tmp_path):
+    study = Study("One", "?", SCANS, (claim("fidelity", 0.01, figure="flat"),), FIGURES)
+    verdicts = [each.judge({}) for each in study.claims]
+    page = write_study_report(study, verdicts, scans, tmp_path, command="")
+    assert dict(page.places) == {
+        name: ("figure", n + 1) for n, name in enumerate(["growth", "unclaimed", "flat"])
+    }
+    assert (page.cover.title, page.cover_place) == ("How it grows", ("figure", 1))
+    covered = replace(study, cover="cube:profiles")
+    page = write_study_report(covered, verdicts, scans, tmp_path, command="")
+    assert page.cover == scans["cube"].report.picture("profiles")
+    assert page.cover_place == page.places["cube:profiles"] == ("figure", 3)
+    assert 'id="figure-3"' in page.path.read_text()
+    unknown = replace(study, cover="cube:nothing")
+    assert write_study_report(unknown, verdicts, scans, tmp_path, command="").cover_place[1] == 1
 
 
 def test_scans_are_linked_counted_and_placed(page, html, scans):
@@ -171,7 +189,9 @@ def test_starts_are_counted_as_starts(scans, tmp_path):
     starts = parse_spec({"task": "quadratic", "starts": {"num": 1500}, "descent": {}})
     study = Study("S", "", {"flat": starts}, ())
     one = {"flat": scans["flat"]}
-    assert "1,500 starts<" in write_study_report(study, (), one, tmp_path, command="").read_text()
+    assert (
+        "1,500 starts<" in write_study_report(study, (), one, tmp_path, command="").path.read_text()
+    )
 
 
 def test_words_are_escaped_and_nothing_is_loaded(html):
@@ -186,4 +206,7 @@ def test_a_name_cannot_open_a_tag(scans, tmp_path):
     title = "<script>alert(1)</script>"
     study = Study(title, title, {"flat": SCANS["flat"]}, ())
     one = {"flat": scans["flat"]}
-    assert "<script" not in write_study_report(study, (), one, tmp_path, command=title).read_text()
+    assert (
+        "<script"
+        not in write_study_report(study, (), one, tmp_path, command=title).path.read_text()
+    )

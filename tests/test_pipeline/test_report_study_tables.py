@@ -104,7 +104,9 @@ def page(tmp_path_factory):
         none=Table("Nothing", "Nothing at all.", COLUMNS[:2], lambda scans: []),
     )
     verdicts = [each.judge({}) for each in study.claims]
-    return write_study_report(study, verdicts, {}, tmp_path_factory.mktemp("r"), command="again")
+    return write_study_report(
+        study, verdicts, {}, tmp_path_factory.mktemp("r"), command="again"
+    ).path
 
 
 @pytest.fixture(scope="module")
@@ -191,7 +193,7 @@ def test_words_are_escaped_and_nothing_is_loaded(html):
 
 def test_a_study_without_tables_has_no_section_of_them(tmp_path):
     study = Study("wells", "?", {}, ())
-    html = write_study_report(study, (), {}, tmp_path, command="").read_text()
+    html = write_study_report(study, (), {}, tmp_path, command="").path.read_text()
     assert 'id="tables"' not in html
     assert "#tables" not in html
     assert not (tmp_path / "tables").exists()
