@@ -17,7 +17,6 @@ STEP = 1e-3
 LOW = 1e-13
 """Loss at which a training ends: a tenth of what counts as zero."""
 _TOLERANCE = 1e-10
-_LAST_ITERATIONS = 300
 _FIRST_SEED = 210512
 _TOGETHER = 25
 """Trainings of one chunk, so that two workers share a scan."""
@@ -50,6 +49,7 @@ class Trainings:
         known: those whose success is known from elsewhere.
         others: students with an activation without parity symmetry.
         starts: of each.
+        last_iterations: of Levenberg–Marquardt, at most.
         serial: whether they run in this process.
     """
 
@@ -57,6 +57,7 @@ class Trainings:
     known: tuple[Training, ...]
     others: tuple[Training, ...]
     starts: int
+    last_iterations: int
     serial: bool
 
     @property
@@ -81,10 +82,10 @@ class Trainings:
 
 
 def trainings(quick: bool) -> Trainings:
-    """50 starts at six widths, or, if quick, 12 at three of them."""
+    """50 starts at six widths, or, if quick, 8 at three of them."""
     if quick:
-        growing = _growing((3, 4, 5), 300)
-        return Trainings(growing, growing[1:], (), starts=12, serial=True)
+        growing = _growing((3, 4, 8), 400)
+        return Trainings(growing, growing[1:2], (), starts=8, last_iterations=120, serial=True)
     others = tuple(
         Training(f"width-{units}-asymmetric", units, 3000, _FIRST_SEED + 200 + units, "asymmetric")
         for units in (5, 10, 20)
@@ -93,7 +94,14 @@ def trainings(quick: bool) -> Trainings:
         Training(f"width-{units}-longer", units, 20_000, _FIRST_SEED + 100 + units)
         for units in (4, 5)
     )
-    return Trainings(_growing((3, 4, 5, 8, 10, 20), 3000), known, others, starts=50, serial=False)
+    return Trainings(
+        _growing((3, 4, 5, 8, 10, 20), 3000),
+        known,
+        others,
+        starts=50,
+        last_iterations=300,
+        serial=False,
+    )
 
 
 def _growing(widths: tuple[int, ...], steps: int) -> tuple[Training, ...]:
@@ -119,7 +127,7 @@ def _trained(training: Training, sizes: Trainings) -> dict[str, Any]:
             "max_iterations": training.steps,
             "tolerance": _TOLERANCE,
             "target": LOW,
-            "then": {"method": "lm", "max_iterations": _LAST_ITERATIONS},
+            "then": {"method": "lm", "max_iterations": sizes.last_iterations},
             "keep_parameters": True,
         },
         "chunks": {"start": min(_TOGETHER, sizes.starts)},
