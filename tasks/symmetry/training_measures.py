@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -76,23 +76,27 @@ class Trained:
     @property
     def given_up(self) -> Mask:
         """Those that have neither converged nor reached zero loss, (E,)."""
-        return ~self.zero & ~self.converged
+        found: Mask = ~self.zero & ~self.converged
+        return found
 
     @property
     def critical(self) -> Mask:
         """Those at a critical point above zero loss, (E,)."""
-        return ~self.zero & self.converged
+        found: Mask = ~self.zero & self.converged
+        return found
 
     @property
     def copies(self) -> Mask:
         """Those at a critical point above zero loss with two units that are copies, (E,)."""
-        return self.critical & (self.nearest <= COPIED)
+        found: Mask = self.critical & (self.nearest <= COPIED)
+        return found
 
     def of_curvature(self, sign: int) -> Mask:
         """Critical points whose least eigenvalue is above zero, 1, zero, 0, or below, −1; (E,)."""
         small = resolved_curvature(self.tolerance) * np.maximum(np.abs(self.greatest), 1.0)
-        found = np.where(self.least > small, 1, np.where(self.least < -small, -1, 0))
-        return self.critical & (found == sign)
+        signs = np.where(self.least > small, 1, np.where(self.least < -small, -1, 0))
+        found: Mask = self.critical & (signs == sign)
+        return found
 
 
 @remembered
@@ -151,7 +155,9 @@ def no_more_likely(more: str, fewer: str) -> Statistic:
     return statistic
 
 
-def _p_value(zero: Mask, reached: int, runs: int, alternative: str) -> float:
+def _p_value(
+    zero: Mask, reached: int, runs: int, alternative: Literal["two-sided", "greater"]
+) -> float:
     counted = int(zero.sum())
     table = [[counted, len(zero) - counted], [reached, runs - reached]]
     return float(fisher_exact(np.array(table), alternative=alternative).pvalue)
