@@ -47,6 +47,8 @@ ANALYSIS = {
         "greatest |loss - reference loss - predicted difference|", "1"
     ),
     "transfer_points": Variable("points where loss and reference loss are finite", "points"),
+    # activation cells, where they were measured, per split
+    "cells_met": Variable("different activation cells that points of the grid are in", "cells"),
     # proximity of the minimum
     "minimum": Variable("least loss on the grid", "1"),
     "argmin": Variable("coordinates of the least loss", "1"),
@@ -190,6 +192,7 @@ ANALYSIS_DIMS = {
     "transfer_iou": (COMPARED, QUANTILE),
     "theorem_constant": (SPLIT,),
     "target_range": (),
+    "cells_met": (SPLIT,),
     "minimum": (SPLIT,),
     "argmin": (SPLIT, AXIS),
     "finite_points": (SPLIT,),

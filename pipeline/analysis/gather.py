@@ -11,6 +11,7 @@ import numpy.typing as npt
 import xarray as xr
 
 from pipeline.analysis import ranks
+from pipeline.analysis.cells import cells
 from pipeline.analysis.fidelity import fidelity
 from pipeline.analysis.frame import Frame, frame_of
 from pipeline.analysis.histogram import BINS, SAMPLE_POINTS, histogram_rankings
@@ -85,7 +86,8 @@ def analysed(dataset: xr.Dataset, reference: Mapping[str, float]) -> Analysis:
         fidelity(frame, each.summary)
         | transfer(frame, each.summary)
         | proximity(frame, each.summary, near, reference)
-        for each, near in zip(sweeps, nearest, strict=True)
+        | met
+        for each, near, met in zip(sweeps, nearest, cells(dataset, frame), strict=True)
     ]
     shape = surface(dataset, frame)
     for values, further in zip(found, shape.values, strict=True):

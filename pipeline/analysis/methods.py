@@ -31,6 +31,7 @@ _BARRIER = "loss(t) - [(1 - t) loss(0) + t loss(1)] over t in [0, 1] (Entezari e
 
 METHODS = {
     **{name: FINITE for name in ANALYSIS if name.startswith(("fidelity_", "transfer_"))},
+    "cells_met": "different hashes; a cell met in several parts counts once",
     "theorem_constant": FINITE,
     "target_range": FINITE,
     "transfer_argmin_shift": _ARGMIN,

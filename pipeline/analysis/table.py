@@ -57,7 +57,7 @@ def _group(name: str) -> str:
     if name.startswith("fidelity_") or name in ("theorem_constant", "target_range"):
         return "fidelity"
     prefix = name.split("_")[0]
-    if prefix == "transfer" or name in SURFACE or name in ENDS:
+    if prefix in ("transfer", "cells") or name in SURFACE or name in ENDS:
         return GROUPS.get(prefix, prefix)
     return "proximity"
 

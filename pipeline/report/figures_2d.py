@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline.report import style
+from pipeline.report.cell_maps import CELL, cell_map
 from pipeline.report.panels import Panel, lines, loss_panels, mosaic, put_marks, spanned
 from pipeline.report.relief import relief
 from pipeline.report.style import Picture, Scale
@@ -29,6 +30,8 @@ def figures(view: View) -> list[Picture]:
         drawn.append(errors(view, view.thin[view.target]))
     if "accuracy" in view.thin:
         drawn.append(accuracy(view))
+    if CELL in view.full:
+        drawn.append(cell_map(view))
     if view.every_replicate is not None:
         drawn.append(replicates(view, view.every_replicate))
     return drawn

@@ -32,6 +32,7 @@ Indices: TypeAlias = npt.NDArray[np.int64]
 MOST_PER_AXIS = 512
 MOST_PER_AXIS_OF_CUBE = {3: 48, 4: 24}
 MOST_POINTS_OF_HYPERCUBE = 24**4
+_CELL = "activation_cell"
 PATH = "path"
 """The root attribute `section` of a scan along a path, whose coordinate is t."""
 
@@ -122,6 +123,7 @@ def look(scan: xr.DataTree) -> View:
             "accuracy",
             "end_loss",
             "outcome",
+            _CELL,
             TARGET,
             TARGET_LOSS,
             *_predictions(root),
@@ -151,7 +153,9 @@ def look(scan: xr.DataTree) -> View:
         along_path=scan.attrs.get("section") == PATH and len(axes) == 1,
         barriers=_barriers(scan),
     )
-    view = replace(view, thin=load(view.full.isel(thinning(view, most_per_axis(len(axes))))))
+    # Hashes are no numbers to be drawn as such.
+    drawn = view.full.drop_vars(_CELL, errors="ignore")
+    view = replace(view, thin=load(drawn.isel(thinning(view, most_per_axis(len(axes))))))
     return view if marks else replace(view, marks=_drawn_marks(view))
 
 

@@ -188,6 +188,7 @@ def test_chunks_do_not_matter(dataset, length):
 @QUICK
 @given(scans())
 def test_every_variable_is_as_the_layout_says(dataset):
+    dataset = dataset.assign(activation_cell=xr.zeros_like(dataset.loss, dtype=np.uint64))
     for replicated in (False, True):
         given_ = dataset.expand_dims(replicate=[3, 4]) if replicated else dataset
         found = statistics(given_, {"global_minimum": 0.0, "section_floor": 0.0})
