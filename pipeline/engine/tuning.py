@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
+import torch
 
 from pipeline.engine.contract import EngineChoice, Evaluator, Floats, Values, Work
 from pipeline.engine.graph.candidates import sample_blocks, traced_candidates
@@ -33,6 +34,8 @@ _LEAST_CANDIDATES = 3
 _FINALISTS = 3
 _ROUNDS = 3
 _AGREEMENT = {"float64": 1e-6, "float32": 1e-2, "bfloat16": 0.5}
+_ROUNDING = 10
+"""Times the precision: what outputs near 1 may be off. Losses of its square are rounding alone."""
 _NOISE = 0.95
 """A candidate replaces an earlier one only if it needs less than this share of its time."""
 
@@ -156,7 +159,9 @@ class _Race:
         expected = self._expected(self._samples(choice), points)
         allowed = _AGREEMENT[choice.dtype]
         least = allowed * np.nanmax(np.abs(expected), initial=0.0, where=np.isfinite(expected))
-        if np.allclose(found, expected, rtol=allowed, atol=least / 100, equal_nan=True):
+        rounding = (_ROUNDING * torch.finfo(getattr(torch, choice.dtype)).eps) ** 2
+        least = max(least / 100, rounding)
+        if np.allclose(found, expected, rtol=allowed, atol=least, equal_nan=True):
             return True
         LOG.warning("%s differs from the plain loop; it is not used", choice)
         return False

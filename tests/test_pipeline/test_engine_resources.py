@@ -171,6 +171,22 @@ def test_a_candidate_that_is_wrong_is_never_chosen(caplog):
     assert "differs" not in caplog.text
 
 
+@pytest.mark.parametrize(("loss", "same"), [(1e-12, True), (1e-11, False)])
+def test_losses_that_are_rounding_alone_agree(loss, same, caplog):
+    landscape = CASES["mlp_relu"]().landscape
+    work = Work(("train",), ("loss",), points_of(landscape), 10**9, 2**30)
+
+    class Rounded:
+        def __init__(self, choice):
+            self.loss = 0.0 if choice.name == "loop" else loss
+
+        def evaluate(self, points):
+            return {"loss": np.full((1, len(points)), self.loss)}
+
+    tune(landscape, work, PLAIN, lambda *args: Rounded(args[3]))
+    assert ("differs" not in caplog.text) == same
+
+
 class Masked(nn.Module):
     """Means over as many entries as are positive: a shape that depends on values."""
 
