@@ -174,6 +174,7 @@ def descent_rules(descent: Descent) -> dict[str, str | float | int]:
         }
     above = "" if descent.target is None else ", and the loss is above the target"
     last = descent.stages[-1].max_iterations
+    of_last = "" if descent.then is None else " of the last descent that takes a step"
     return {
         "method": ", then ".join(stage.method for stage in descent.stages),
         **stepped,
@@ -185,8 +186,8 @@ def descent_rules(descent: Descent) -> dict[str, str | float | int]:
         "saddle_if": "the least eigenvalue of the Hessian is below "
         f"-{resolved_curvature(descent.tolerance):g} max(1, |greatest eigenvalue|)",
         "global_if": "the global minimum of the first split is known and the loss is at most "
-        f"{RELATIVE:g} max(|global minimum|, loss at the start - global minimum) above it; "
-        "spurious if it is more; minimum if it is not known",
+        f"{RELATIVE:g} max(|global minimum|, loss at the start{of_last} - global minimum) above "
+        "it; spurious if it is more; minimum if it is not known",
     }
 
 

@@ -118,16 +118,16 @@ def test_without_a_step_there_is_no_adam():
         descend(ROSENBROCK, starts(1), "adam", 1e-3, 5)
 
 
-def landscape(*, squares=True):
-    closed = ClosedForm({"train": valley}, residuals={"train": bent} if squares else {})
+def landscape(*, squares=True, value=valley, terms=bent):
+    closed = ClosedForm({"train": value}, residuals={"train": terms} if squares else {})
     return Landscape(
         closed, whole_section({"theta": torch.zeros(2)}), reference={"global_minimum": 0.0}
     )
 
 
-def measured(descent, points, block=16):
+def measured(descent, points, block=16, of=None):
     choice = EngineChoice("closed-form", "cpu", "float64", 1, None, block)
-    evaluator = DescentEvaluator(None, landscape(), ["train"], OF_DESCENT, descent, choice)
+    evaluator = DescentEvaluator(None, of or landscape(), ["train"], OF_DESCENT, descent, choice)
     return {name: values[0] for name, values in evaluator.evaluate(points).items()}
 
 
@@ -152,6 +152,27 @@ def test_the_second_descent_begins_where_the_first_ends():
     assert (short["outcome"][:-1] == DescentOutcome.NOT_CONVERGED).all()
     apart = measured(Descent(**TWO), points, block=3)
     np.testing.assert_allclose(apart["end_loss"], found["end_loss"], rtol=1e-9, atol=1e-25)
+
+
+def test_an_end_is_global_by_where_its_last_stage_began():
+    """From far away a first stage alone would take a low minimum for zero."""
+
+    def terms(theta):
+        return torch.cat([theta, torch.full_like(theta[:, :1], 3e-3)], dim=1)
+
+    low = landscape(value=lambda theta: terms(theta).square().sum(dim=1), terms=terms)
+    far = np.array([[10.0, 0.0]])
+    alone = measured(Descent(method="lm"), far, of=low)["outcome"]
+    near = {"method": "adam", "step": 0.5, "decay_every": 10, "max_iterations": 400}
+    then = measured(Descent(**near, then={"method": "lm"}), far, of=low)["outcome"]
+    assert [alone[0], then[0]] == [DescentOutcome.GLOBAL, DescentOutcome.SPURIOUS]
+    # Adam has converged, and the second stage takes no step.
+    bowl = landscape(value=lambda theta: theta.square().sum(dim=1), terms=lambda theta: theta)
+    kept = {**near, "step": 0.1, "tolerance": 1e-3, "then": {"method": "lm"}}
+    found = measured(Descent(**kept), np.array([[1.0, 0.0]]), of=bowl)
+    assert 0 < found["iterations"][0] < 400
+    assert found["end_loss"][0] > 1e-12
+    assert found["outcome"][0] == DescentOutcome.GLOBAL
 
 
 def test_both_share_tolerance_and_target():

@@ -87,9 +87,9 @@ class _Split:
 
     def measured(self, starts: Tensor, descent: Descent) -> dict[str, Tensor]:
         """What descents from a block of starts (P, n) have found: metric → (*extra, P)."""
-        ends = self._descended(starts, descent)
+        ends, began = self._descended(starts, descent)
         with torch.no_grad():
-            before = self._function.value(aligned(starts))
+            before = self._function.value(aligned(began))
         eigenvalues = end_eigenvalues(self._double, ends.theta.double())
         return {
             "end_loss": ends.loss,
@@ -101,9 +101,13 @@ class _Split:
             END_PARAMETERS: ends.theta.T,
         }
 
-    def _descended(self, starts: Tensor, descent: Descent) -> Ends:
-        """Where the last stage ends, after the iterations of all."""
-        at, taken = starts, torch.zeros(len(starts), dtype=torch.int64, device=starts.device)
+    def _descended(self, starts: Tensor, descent: Descent) -> tuple[Ends, Tensor]:
+        """Where the last stage ends, after the iterations of all, and where it began (P, n).
+
+        Of a descent that its last stage no longer moves, where the one before began.
+        """
+        at, began = starts, starts
+        taken = torch.zeros(len(starts), dtype=torch.int64, device=starts.device)
         for stage in descent.stages:
             ends = descend(
                 self._function,
@@ -115,5 +119,6 @@ class _Split:
                 decay_every=stage.decay_every,
                 target=stage.target,
             )
+            began = torch.where(ends.iterations[:, None] > 0, at, began)
             at, taken = ends.theta, taken + ends.iterations
-        return replace(ends, iterations=taken)
+        return replace(ends, iterations=taken), began
