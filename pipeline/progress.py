@@ -24,6 +24,8 @@ from tasks.registry import Progress as Steps
 from tasks.registry import silent
 
 _LINE_SECONDS = 5.0
+_MOST_BARS = 12
+"""Beyond these, bars of steps that are done make room; a study has hundreds of steps."""
 
 
 @contextmanager
@@ -87,8 +89,18 @@ class TerminalDisplay:
             self._line(step, done, total, rate, note)
             return
         if step not in self._tasks:
+            self._make_room(self._bars)
             self._tasks[step] = self._bars.add_task(step, total=total, note=note)
         self._bars.update(self._tasks[step], completed=done, total=total, note=note)
+
+    def _make_room(self, bars: Progress) -> None:
+        done = {bar.id for bar in bars.tasks if bar.finished}
+        for step, bar in list(self._tasks.items()):
+            if len(self._tasks) < _MOST_BARS:
+                return
+            if bar in done:
+                bars.remove_task(bar)
+                del self._tasks[step]
 
     def _line(self, step: str, done: int, total: int, rate: float, note: str) -> None:
         now = time.monotonic()

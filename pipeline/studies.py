@@ -20,6 +20,7 @@ from pipeline.report import Report, StudiedScan, StudyPage, write_study_report
 from pipeline.report.study_tables import csv_path
 from pipeline.running import run
 from pipeline.store import exists
+from pipeline.timing import timed
 from schemas.errors import CartogradError
 from schemas.study import Study, Verdict
 from tasks.registry import Progress, silent
@@ -82,14 +83,26 @@ def run_study(
     """Run a study; scans that are complete in its folder are not run again.
 
     Each scan keeps its own store and report under `folder/<study>` (`<study>-quick`), beside the
-    study's page and its verdicts as `verdicts.json`. The scans share one Ray. Reports that would be
-    made the same again stay; with `beside`, the others are made in that process, unless they are so
-    few that starting it takes longer.
+    study's page, its verdicts as `verdicts.json` and the time it has taken as `times.json`. The
+    scans share one Ray. Reports that would be made the same again stay; with `beside`, the others
+    are made in that process, unless they are so few that starting it takes longer.
 
     Raises:
         CartogradError: as `run` does, for the first scan that cannot be finished, which it names.
     """
-    place = folder / (f"{study.name}-quick" if quick else study.name)
+    place = place_of(study.name, folder, quick)
+    with timed(place):
+        return _run(study, place, quick, display, beside)
+
+
+def place_of(study: str, folder: Path, quick: bool) -> Path:
+    """The folder of the study of that name."""
+    return folder / (f"{study}-quick" if quick else study)
+
+
+def _run(
+    study: Study, place: Path, quick: bool, display: Progress, beside: Beside | None
+) -> StudyResult:
     scans = _scanned(study, place, display, beside)
     trees = {name: scan.tree for name, scan in scans.items()}
     verdicts = tuple(claim.judge(trees) for claim in study.claims)
@@ -99,7 +112,7 @@ def run_study(
         verdicts,
         scans,
         place / "report",
-        command=shlex.join([*command, "--folder", str(folder)]),
+        command=shlex.join([*command, "--folder", str(place.parent)]),
     )
     tables = {name: csv_path(page.path.parent, name) for name in study.tables}
     result = StudyResult(study.name, verdicts, place, page, scans, tables)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -67,8 +67,13 @@ def _plain(value: object) -> object:
     return value
 
 
-def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on stdout, as wide as the terminal or 120 characters."""
+def print_table(
+    title: str,
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    ends: Container[int] = (),
+) -> None:
+    """A table on stdout, as wide as the terminal or 120 characters; a line after rows in `ends`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -77,8 +82,8 @@ def print_table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]
     table = Table(title=title, title_justify="left", title_style="bold", header_style="bold")
     for column in header:
         table.add_column(column, overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
+    for number, row in enumerate(rows):
+        table.add_row(*(Text(cell) for cell in row), end_section=number in ends)
     if not console.is_terminal:
         console.width = 120
     console.print(table)

@@ -7,16 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pipeline.cli.gallery import print_gallery
 from pipeline.cli.options import exit_on, json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from pipeline.studies import StudyResult
     from schemas.study import Verdict
+    from tasks.registry import StudyEntry
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--all", "every", is_flag=True, help="Run every study.")
+@click.option("--all", "every", is_flag=True, help="Run every study, and end with one page.")
 @click.option("--quick", is_flag=True, help="Smaller sizes: seconds instead of minutes.")
 @click.option(
     "--folder",
@@ -29,36 +31,55 @@ if TYPE_CHECKING:
 def study(name: str | None, every: bool, quick: bool, folder: Path, as_json: bool) -> None:
     """Run a study, or continue it: its scans, its analyses, and the verdicts on its claims.
 
-    Without NAME, list the studies. The exit code is 1 when a check does not come out as the theory
-    expects.
+    Without NAME, list the studies. With --all, run all of them and write one page about them. The
+    exit code is 1 when a check does not come out as the theory expects, and 2 when a study cannot
+    be finished.
     """
-    from pipeline.beside import Beside
-    from pipeline.progress import TerminalDisplay
-    from pipeline.studies import run_study
     from tasks import STUDIES, find_study
 
     if every and name:
         raise click.UsageError(f"--all and {name!r} exclude each other; give one of them")
-    if not every and name is None:
+    if every:
+        _all(folder, quick, as_json)
+    elif name is not None:
+        _one(find_study(STUDIES, name), folder, quick, as_json)
+    else:
         rows = [(entry.name, entry.summary) for entry in STUDIES.values()]
         if as_json:
             print_json(dict(rows))
         else:
             print_table("Studies", ("name", "what it tests"), rows)
-        return
-    chosen = list(STUDIES.values()) if name is None else [find_study(STUDIES, name)]
-    results = []
+
+
+def _one(entry: StudyEntry, folder: Path, quick: bool, as_json: bool) -> None:
+    from pipeline.beside import Beside
+    from pipeline.progress import TerminalDisplay
+    from pipeline.studies import run_study
+
+    made = entry.build(quick)
     with TerminalDisplay() as display, Beside() as beside:
-        for entry in chosen:
-            made = entry.build(quick)
-            results.append(run_study(made, folder, quick=quick, display=display, beside=beside))
+        result = run_study(made, folder, quick=quick, display=display, beside=beside)
     if as_json:
-        documents = [result.as_json() for result in results]
-        print_json(documents if every else documents[0])
+        print_json(result.as_json())
     else:
-        for result in results:
-            _print_study(result)
-    exit_on([verdict for result in results for verdict in result.verdicts])
+        _print_study(result)
+    exit_on(result.verdicts)
+
+
+def _all(folder: Path, quick: bool, as_json: bool) -> None:
+    from pipeline.beside import Beside
+    from pipeline.gallery import run_gallery
+    from pipeline.progress import TerminalDisplay
+    from tasks import STUDIES
+
+    with TerminalDisplay() as display, Beside() as beside:
+        result = run_gallery(STUDIES.values(), folder, quick=quick, display=display, beside=beside)
+    if as_json:
+        print_json(result.as_json())
+    else:
+        print_gallery(result)
+    if result.exit_code:
+        raise click.exceptions.Exit(result.exit_code)
 
 
 def _print_study(result: StudyResult) -> None:

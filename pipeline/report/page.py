@@ -197,7 +197,7 @@ def explorer(view: View) -> Explorer | None:
             kind="surface",
             words=words,
             data=script_data(interactive.surface(view)),
-            scripts=[Markup(get_plotlyjs()), _asset("surface.js")],  # noqa: S704
+            scripts=[Markup(get_plotlyjs()), asset("surface.js")],  # noqa: S704
         )
     shape = " × ".join(str(view.thin.sizes[axis]) for axis in view.axes)
     reduced = f" The grid is reduced to {shape} points here." if view.reduced else ""
@@ -206,7 +206,7 @@ def explorer(view: View) -> Explorer | None:
         words="Every panel cuts through the same point, one panel for each pair of axes. Click or "
         "drag in one, or move a slider, and the others follow." + reduced,
         data=script_data(interactive.cube(view)),
-        scripts=[_asset("cuts.js")],
+        scripts=[asset("cuts.js")],
     )
 
 
@@ -251,7 +251,7 @@ def drawn(figure: Figure) -> Image.Image:
 
 def render(template: str, **content: object) -> str:
     """The HTML of a template of this package, filled."""
-    return _templates().get_template(template).render(css=_asset("style.css"), **content)
+    return _templates().get_template(template).render(css=asset("style.css"), **content)
 
 
 @cache
@@ -265,7 +265,8 @@ def _templates() -> jinja2.Environment:
     )
 
 
-def _asset(name: str) -> Markup:
+def asset(name: str) -> Markup:
+    """The text of a file of this package, as it stands in a page."""
     return Markup(files("pipeline.report").joinpath(name).read_text(encoding="utf-8"))  # noqa: S704
 
 

@@ -147,7 +147,7 @@ def _tally(verdicts: Sequence[Verdict]) -> str:
     controls = sum(verdict.control for verdict in verdicts)
     return (
         f"{met} of {len(verdicts)} checks came out as the theory expects: "
-        f"{_counted(len(verdicts) - controls, 'claim')} and {_counted(controls, 'control')}."
+        f"{counted(len(verdicts) - controls, 'claim')} and {counted(controls, 'control')}."
     )
 
 
@@ -183,11 +183,12 @@ def _scan_line(name: str, spec: ScanSpec, scan: StudiedScan, out: Path) -> dict[
 def points(spec: ScanSpec) -> str:
     """How many points a scan has: `64 × 64 = 4,096 points`, `1,000 starts, 3 replicates`."""
     along = [axis.num for axis in spec.dimensions.values()]
-    words = _counted(math.prod(along), "point" if spec.starts is None else "start")
+    words = counted(math.prod(along), "point" if spec.starts is None else "start")
     if len(along) > 1:
         words = f"{' × '.join(f'{num:,}' for num in along)} = {words}"
     return f"{words}, {spec.replicates:,} replicates" if spec.replicates > 1 else words
 
 
-def _counted(count: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
+    """`1,500 points`, `1 point`."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -22,6 +22,20 @@ def test_a_scan_in_a_terminal_or_a_notebook_shows_itself(monkeypatch, options):
         assert isinstance(display, progress.TerminalDisplay)
 
 
+def test_bars_of_what_is_done_make_room(monkeypatch):
+    monkeypatch.setattr(
+        progress, "Console", lambda stderr: Console(stderr=stderr, force_terminal=True)
+    )
+    with progress.TerminalDisplay() as display:
+        display("under way", 1, 2)
+        for number in range(progress._MOST_BARS + 8):
+            display(f"step {number}", 0, 1)
+            display(f"step {number}", 1, 1)
+        shown = [bar.description for bar in display._bars.tasks]
+    assert len(shown) == progress._MOST_BARS
+    assert (shown[0], shown[-1]) == ("under way", f"step {progress._MOST_BARS + 7}")
+
+
 def test_a_display_of_ones_own_is_taken():
     told = []
     with progress.shown(lambda *step: told.append(step)) as display:
