@@ -40,9 +40,9 @@ def manifold_figures(sizes: ManifoldSizes) -> dict[str, Figure]:
         ),
         FOUND: Figure(
             "Where descents end at zero loss, Θ is near, but for a symmetry of the activation",
-            "Each point is where a Levenberg-Marquardt descent from a random start has ended. A "
-            "zero of the loss can also be had by tanh with a unit's signs turned, and by sigmoid "
-            "with that and a constant unit; these lie off Θ.",
+            "Each point is where a Levenberg-Marquardt descent from a random start has ended. With "
+            "tanh a unit's signs may be turned at zero loss, off Θ, and with the sigmoid as well, "
+            "if another unit is constant; the asymmetric activation leaves no such way.",
             "distance from Θ",
             "loss",
             lambda trees: [_found(trees, name) for name in sizes.ends],
@@ -51,9 +51,9 @@ def manifold_figures(sizes: ManifoldSizes) -> dict[str, Figure]:
         ),
         PATHS: Figure(
             "Two units change places at zero loss, through a spare one",
-            "The published teacher of four units, two of which change places: on seven straight "
-            "segments through a fifth unit, straight, and, where there is no fifth unit, with one "
-            "moved onto the other. Each segment takes an equal part of the way.",
+            "The published teacher of four units, two of which change places, on seven straight "
+            "segments through a fifth unit or straight; without a fifth unit one is moved onto "
+            "the other. Each segment takes an equal part of the way.",
             "part of the way",
             "loss",
             lambda trees: [_along(trees, name) for name in _ROUTES if name in sizes.paths],
