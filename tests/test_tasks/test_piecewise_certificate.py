@@ -1,5 +1,7 @@
 """Proofs of local minima: radii that hold, and points for which there is none."""
 
+import itertools
+
 import flint
 import numpy as np
 import pytest
@@ -104,6 +106,19 @@ def test_later_layers_bound_the_radius_as_well():
     assert not closer.local_minimum, "no point with the risk of least squares is known near by"
 
 
+def test_a_steep_layer_passes_on_what_the_one_before_it_moves():
+    samples = Samples(np.array([[0.0], [1.0], [2.0]]), np.array([[0.0], [1.0], [0.0]]))
+    ones = np.ones((1, 1))
+    layers = [
+        Layer(ones, np.ones(1)),
+        Layer(50 * ones, np.array([-49.0])),
+        Layer(ones, np.zeros(1)),
+    ]
+    exact = fit_in_balls(samples.inputs, samples.targets)
+    # Of the sample at 0 the second sum is 1, and 50 times as much less as the first bias is.
+    assert 0.9 / 52 < prove_minimum(layers, None, NAMED["relu"], exact).radius < 1 / 50
+
+
 def test_units_at_kinks_or_in_several_pieces_are_refused():
     samples = drawn(2)
     found = construct(samples, (4, 3), NAMED["relu"])
@@ -164,12 +179,30 @@ def test_the_example_of_smooth_units(name):
     assert zero[1].weight[0, 0] * -first == pytest.approx(zero[1].weight[0, 1] * third, rel=1e-13)
 
 
+def positive_definite(name, radius):
+    """Whether the form of second order is, with each number at either end of its range."""
+    h, (*inner, u_1, _), _ = SMOOTH[name]
+    outer = (u_1, float(second_output(name).mid()))
+    signs = np.array(list(itertools.product((-1.0, 1.0), repeat=6)))
+    step, forms = 1e-4, []
+    ends = (signs[:, :3].T, signs[:, 3:].T)
+    for v, u, (slope_at, bend_at, output_at) in zip(inner, outer, ends, strict=True):
+        at, there = v + np.sqrt(2) * radius * slope_at, v + np.sqrt(2) * radius * bend_at
+        slope = (h(at + step) - h(at - step)) / (2 * step)
+        bend = (h(there + step) - 2 * h(there) + h(there - step)) / step**2
+        weight = u + radius * output_at
+        forms.append((weight * slope, weight * bend / 3))
+    (a, p), (b, q) = forms
+    return bool(((a * a + p > 0) & ((a * a + p) * (b * b + q) > (a * b) ** 2)).all())
+
+
 @pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_minima_are_proved_and_saddles_are_not(name):
     h = SMOOTH[name][0]
     proof = prove_smooth(name, LINE)
     assert proof.proved
     assert proof.radius > 0.09
+    assert positive_definite(name, proof.radius)
     random, layers = np.random.default_rng(0), smooth_minimum(name)
     lowest = min(
         risk(moved(layers, random, part * proof.radius), h, LINE)
