@@ -3,6 +3,7 @@
 import sys
 
 from benchmarks import (
+    cells,
     descents,
     engine,
     memory,
@@ -17,6 +18,7 @@ BENCHMARKS = {
     "startup": startup.main,
     "orchestration": orchestration.main,
     "engine": engine.main,
+    "cells": cells.main,
     "descents": descents.main,
     "students": students.main,
     "workers": workers.main,

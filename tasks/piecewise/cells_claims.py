@@ -13,7 +13,6 @@ from tasks.piecewise import cells_line_measures as lines
 from tasks.piecewise import cells_measures as measures
 from tasks.piecewise.cells_scans import (
     ACROSS,
-    FIRST,
     LEAKY,
     LINE,
     LINEAR,
@@ -38,13 +37,8 @@ _KEPT_APART = 1e-9
 
 
 def cell_claims() -> tuple[Claim, ...]:
-    """The claims about cells that every size of the study decides."""
-    return (*_optima(), *_linear(), *_joined(), *_walls([LINE]))
-
-
-def first_layer_claims() -> tuple[Claim, ...]:
-    """The claim about lines in the first layer's weights, whose scan is of the full study."""
-    return (replace(_walls([FIRST])[0], name="first-layer-walls-bracketed"),)
+    """The claims about cells."""
+    return (*_optima(), *_linear(), *_joined(), *_walls())
 
 
 def _optima() -> Iterable[Claim]:
@@ -168,37 +162,37 @@ def _joined() -> Iterable[Claim]:
     ]
 
 
-def _walls(names: list[str]) -> list[Claim]:
+def _walls() -> Iterable[Claim]:
     bracketed = Claim(
         name="changes-are-walls",
         statement="between neighbouring points of a line in different cells there is a wall, "
         "where a polynomial has a root: steps without one",
         source=HANIN,
-        statistic=lines.changes_without_wall(*names),
+        statistic=lines.changes_without_wall(LINE),
         threshold=0,
         sense="at most",
         figure=WALLS,
-        hypothesis=lines.of_this_line(*names),
+        hypothesis=lines.of_this_line(LINE),
     )
     exchanged = replace(
         bracketed,
-        statistic=lines.changes_without_wall(*names, exchanged=True),
-        hypothesis=lines.of_this_line(*names, exchanged=True),
+        statistic=lines.changes_without_wall(LINE, exchanged=True),
+        hypothesis=lines.of_this_line(LINE, exchanged=True),
     )
     seen = replace(
         bracketed,
         name="fine-grids-see-the-walls",
         statement="a grid with many more steps than walls meets nearly all cells of a line: share "
         "of the exact number",
-        statistic=lines.share_seen(*names),
+        statistic=lines.share_seen(LINE),
         threshold=_FINE,
         sense="at least",
-        hypothesis=lines.fine_enough(*names),
+        hypothesis=lines.fine_enough(LINE),
     )
     coarse = replace(
         seen,
-        statistic=lines.share_seen(*names, step=COARSE),
-        hypothesis=lines.fine_enough(*names, step=COARSE),
+        statistic=lines.share_seen(LINE, step=COARSE),
+        hypothesis=lines.fine_enough(LINE, step=COARSE),
     )
     return [
         bracketed,
@@ -210,7 +204,7 @@ def _walls(names: list[str]) -> list[Claim]:
             name="grids-never-see-too-many",
             statement="the number of cells that a grid meets grows with its points to the exact "
             "one, from below: least gain from a grid to one of twice its steps, and to the line",
-            statistic=lines.least_gain(*names),
+            statistic=lines.least_gain(LINE),
             threshold=0,
         ),
     ]

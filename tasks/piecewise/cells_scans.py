@@ -8,13 +8,13 @@ from typing import Any
 
 RELU, LEAKY, LINEAR = "cells-relu", "cells-leaky", "cells-linear"
 STOPPED = "cells-stopped"
-LINE, FIRST = "cells-line", "cells-first-layer"
+LINE = "cells-line"
 WITHIN, ACROSS, REVERSED = "cells-within", "cells-across", "cells-reversed"
 MAP = "cells-map"
 _SEEDS = {
     name: 40 + number
     for number, name in enumerate(
-        (RELU, LEAKY, LINEAR, STOPPED, LINE, FIRST, WITHIN, ACROSS, REVERSED, MAP)
+        (RELU, LEAKY, LINEAR, STOPPED, LINE, WITHIN, ACROSS, REVERSED, MAP)
     )
 }
 _DEEP = {"samples": 10, "widths": [6, 5], "slope": 0.2}
@@ -47,7 +47,7 @@ _LM = {"method": "lm", "max_iterations": 400, "keep_parameters": True}
 def cell_scans(quick: bool) -> dict[str, dict[str, Any]]:
     """Every scan about cells by its name."""
     sizes = _QUICK if quick else _FULL
-    scans = {
+    return {
         RELU: _starts(RELU, sizes, {"widths": [3], "slope": 0.0}, _LM),
         LEAKY: _starts(LEAKY, sizes, {"widths": [2], "slope": 0.3}, _LM),
         LINEAR: _starts(LINEAR, sizes, {"widths": [2], "slope": 1.0}, _LM),
@@ -63,9 +63,6 @@ def cell_scans(quick: bool) -> dict[str, dict[str, Any]]:
         ),
         MAP: _map(sizes.side),
     }
-    if not quick:
-        scans[FIRST] = _line(FIRST, {**_DEEP, "section": "first"}, sizes.line)
-    return scans
 
 
 def _scan(name: str, parameters: Mapping[str, Any], **more: object) -> dict[str, Any]:
