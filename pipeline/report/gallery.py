@@ -65,7 +65,7 @@ class Tally:
     def words(self) -> str:
         """`24 claims: 20 hold, 1 conditional, 3 refuted as printed`."""
         parts = {
-            "hold": self.holds,
+            "holds" if self.holds == 1 else "hold": self.holds,
             "conditional": self.conditional,
             "refuted as printed": self.refuted_as_printed,
             "inconclusive": self.inconclusive,

@@ -130,7 +130,7 @@ def test_the_exit_code_is_that_of_the_worst(gallery, of, code):
 def test_claims_are_counted_by_what_became_of_them(gallery):
     counts = tally(gallery.verdicts)
     assert counts.words() == (
-        "4 claims: 1 hold, 1 conditional, 1 refuted as printed, 1 not as expected"
+        "4 claims: 1 holds, 1 conditional, 1 refuted as printed, 1 not as expected"
     )
     assert counts.control_words() == "only 1 of 2 controls as expected"
     assert tally(gallery.studies[0].verdicts).control_words() == (
