@@ -1,4 +1,4 @@
-"""A second process, in which scans are analysed and reported while this one runs the next scan.
+"""A second process, which finishes scans while this one works on others.
 
 It is started from scratch (no fork: this process has threads) and ends with the one that started
 it, however that ends. The results are the same as in one process.
@@ -12,7 +12,6 @@ import signal
 import threading
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -20,12 +19,14 @@ from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from pipeline.report import Report
+    from schemas.scan import ScanSpec
 
 
 class Beside:
-    """A process for conclusions, one after another; it starts when it is first needed.
+    """A process that finishes scans, one after another; it starts when it is first needed.
 
-    Left by an exception, it ends at once, whatever it is busy with.
+    Left by an exception, it ends at once, whatever it is busy with. A script that uses one guards
+    itself with `if __name__ == "__main__"`, since the new process imports it.
     """
 
     def __init__(self) -> None:
@@ -51,35 +52,18 @@ class Beside:
         self._held.close()
         self._watched.close()
 
-    def report(self, store: Path) -> Coming:
-        """The report of a complete scan, to come."""
-        self.started = True
-        future: Future[Report] = Future()
-        try:
-            future = self._pool.submit(_renewed, store, Path.cwd())
-        except BrokenProcessPool as died:
-            future.set_exception(died)
-        return Coming(store, future)
+    def finish(self, spec: ScanSpec) -> Future[Report]:
+        """The report of the scan of a spec that names its store, run or continued, to come.
 
-
-@dataclass(frozen=True)
-class Coming:
-    """A report that is being made."""
-
-    store: Path
-    future: Future[Report]
-
-    def take(self) -> Report:
-        """The report, waited for, or what making it raises.
-
-        It is made in this process if the other one has died.
+        The future raises BrokenProcessPool when the process has died, and otherwise as `run` does.
         """
+        self.started = True
         try:
-            return self.future.result()
-        except BrokenProcessPool:
-            from pipeline.concluding import renewed
-
-            return renewed(self.store)
+            return self._pool.submit(_finished, spec, Path.cwd())
+        except BrokenProcessPool as died:
+            future: Future[Report] = Future()
+            future.set_exception(died)
+            return future
 
 
 def _end_with(watched: Connection) -> None:
@@ -95,9 +79,9 @@ def _watch(watched: Connection) -> None:
         os._exit(1)
 
 
-def _renewed(store: Path, where: Path) -> Report:
+def _finished(spec: ScanSpec, where: Path) -> Report:
     # Imported here, so that the process is soon ready for signals.
-    from pipeline.concluding import renewed
+    from pipeline.concluding import finished
 
     os.chdir(where)
-    return renewed(store)
+    return finished(spec)

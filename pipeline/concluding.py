@@ -10,11 +10,13 @@ import xarray as xr
 
 from pipeline.analysing import analyse
 from pipeline.analysis import Row, rows
-from pipeline.kept import keep, report_folder
+from pipeline.kept import keep, kept, report_folder
 from pipeline.manifest import read_stored
 from pipeline.reading import Status, read_scan, status
 from pipeline.report import Report, write_report
+from pipeline.running import run
 from schemas.layout import ANALYSIS_GROUP
+from schemas.scan import ScanSpec
 from schemas.study import Verdict
 from tasks import TASKS
 from tasks.registry import Progress, silent
@@ -49,10 +51,17 @@ def conclude(store: Path, display: Progress = silent) -> Conclusion:
     return Conclusion(store, report, status(store), found, verdicts)
 
 
-def renewed(store: Path, display: Progress = silent) -> Report:
-    """The report of a complete scan, made anew and noted to be kept."""
-    report = conclude(store, display).report
-    keep(store, report)
+def finished(spec: ScanSpec, display: Progress = silent) -> Report:
+    """The report of the scan of a spec that names its store: run or continued, and analysed.
+
+    A report that would be made the same again stays. Raises as `run` does.
+    """
+    run(spec, display=display)
+    store = Path(str(spec.store))
+    report = kept(store)
+    if report is None:
+        report = conclude(store, display).report
+        keep(store, report)
     return report
 
 

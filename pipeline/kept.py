@@ -76,9 +76,12 @@ def _made_of(store: Path) -> dict[str, str]:
 
 @cache
 def _code() -> str:
-    """A hash of our own sources and of the versions of what they rest on."""
+    return code_under(Path(__file__).parents[1])
+
+
+def code_under(root: Path) -> str:
+    """A hash of our own sources in a folder, and of the versions of what they rest on."""
     digest = hashlib.sha256()
-    root = Path(__file__).parents[1]
     for path in sorted(path for name in _PACKAGES for path in (root / name).rglob("*")):
         if path.suffix in _SOURCES:
             digest.update(f"{path.relative_to(root)}\0".encode() + path.read_bytes())

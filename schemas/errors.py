@@ -58,6 +58,9 @@ class ScanIncomplete(WorkError):
         super().__init__(message)
         self.failed = failed
 
+    def __reduce__(self) -> tuple[type[ScanIncomplete], tuple[str, tuple[int, ...]]]:
+        return type(self), (str(self), self.failed)
+
 
 class Interrupted(CartogradError):
     """The work was ended by a signal; what was written is kept."""
@@ -65,6 +68,9 @@ class Interrupted(CartogradError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+    def __reduce__(self) -> tuple[type[Interrupted], tuple[str, int]]:
+        return type(self), (str(self), self.exit_code - 128)
 
 
 def suggestion(value: object, allowed: Iterable[str]) -> str:

@@ -1,10 +1,13 @@
 """The process beside: the same results, and it ends with the one that started it."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
 import time
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,9 +15,8 @@ import xarray as xr
 
 from pipeline import concluding
 from pipeline.beside import Beside
-from pipeline.running import run
 from schemas import parse_spec
-from schemas.errors import StoreError
+from schemas.errors import Interrupted, ScanIncomplete, SpecError
 
 STARTS = """
 import os, time
@@ -33,33 +35,31 @@ def gone(number, seconds=10):
     return not psutil.pid_exists(number)
 
 
-def scanned(place):
+def scan(place, **more):
     axes = {"a": {"start": -1, "stop": 1, "num": 9}}
-    store = place / "scan.zarr"
-    run(
-        parse_spec(
-            {"task": "quadratic", "axes": axes, "store": str(store), "compute": {"workers": 0}}
-        )
-    )
-    return store
+    asked = {"task": "quadratic", "axes": axes, "store": f"{place}/scan.zarr", **more}
+    return parse_spec({**asked, "compute": {"workers": 0}})
 
 
 def test_what_it_makes_is_what_would_be_made_here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for place in ("here", "there"):
-        (tmp_path / place).mkdir()
-    here, there = (scanned((tmp_path / place).relative_to(tmp_path)) for place in ("here", "there"))
-    mine = concluding.renewed(here)
+    mine = concluding.finished(scan("here"))
     with Beside() as beside:
-        lacking = beside.report(tmp_path / "none.zarr")
-        other = beside.report(there).take()
-        with pytest.raises(StoreError, match=r"none\.zarr: no scan is stored here"):
-            lacking.take()
-    assert other.page == there.parent / "scan.report" / "index.html"
+        wrong = beside.finish(scan("wrong", parameters={"curvature": [1, 2]}))
+        other = beside.finish(scan("there")).result()
+        with pytest.raises(SpecError, match=r"^parameters\.curvature: "):
+            wrong.result()
+    assert other.page == Path("there/scan.report/index.html")
     assert [shown.inline for shown in other.pictures] == [shown.inline for shown in mine.pictures]
+    assert ">there/scan.zarr<" in other.page.read_text()
+    one, two = (xr.open_zarr(f"{place}/scan.zarr", chunks=None) for place in ("here", "there"))
+    xr.testing.assert_equal(one, two)
     for name in ("analysis", "minima"):
         xr.testing.assert_identical(
-            *(xr.open_zarr(store, group=name, chunks=None) for store in (here, there))
+            *(
+                xr.open_zarr(f"{place}/scan.zarr", group=name, chunks=None)
+                for place in ("here", "there")
+            )
         )
 
 
@@ -90,11 +90,15 @@ def test_it_outlives_the_process_that_started_it_by_no_more_than_a_moment(end):
     assert gone(number)
 
 
-def test_what_a_process_that_died_was_to_make_is_made_here(tmp_path, monkeypatch):
-    monkeypatch.setattr(concluding, "renewed", lambda store: f"report of {store.name}")
+def test_a_process_that_has_died_says_so():
     with Beside() as beside:
         beside._pool.submit(os._exit, 1).exception()
-        assert [beside.report(tmp_path / name).take() for name in ("a", "b")] == [
-            "report of a",
-            "report of b",
-        ]
+        for _ in range(2):
+            with pytest.raises(BrokenProcessPool):
+                beside.finish(scan("none")).result()
+
+
+@pytest.mark.parametrize("error", [ScanIncomplete("lacks", (1, 2)), Interrupted("ended", 15)])
+def test_errors_come_back_as_they_are(error):
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), vars(again)) == (type(error), str(error), vars(error))

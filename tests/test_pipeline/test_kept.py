@@ -5,10 +5,9 @@ import json
 import pytest
 
 from pipeline import kept as module
-from pipeline.concluding import renewed
+from pipeline.concluding import finished
 from pipeline.kept import kept, report_folder
 from pipeline.ledger import Ledger
-from pipeline.running import run
 from schemas import parse_spec
 from schemas.layout import ShardStatus
 
@@ -20,8 +19,7 @@ def made(tmp_path_factory):
     store = tmp_path_factory.mktemp("kept") / "scan.zarr"
     axes = {"a": {"start": -1, "stop": 1, "num": 5}}
     spec = {"task": "quadratic", "axes": axes, "store": str(store), "compute": {"workers": 0}}
-    run(parse_spec(spec))
-    return store, renewed(store)
+    return store, finished(parse_spec(spec))
 
 
 @pytest.fixture
@@ -67,16 +65,19 @@ def test_not_of_a_scan_that_was_not_analysed(store):
     assert kept(store) is not None
 
 
-def test_not_after_other_code(store, monkeypatch):
-    before = module._code()
-    module._code.cache_clear()
-    assert module._code() == before
-    monkeypatch.setattr(module, "version", lambda name: f"{name} 0")
-    module._code.cache_clear()
-    assert kept(store) is None
-    monkeypatch.undo()
-    module._code.cache_clear()
-    assert kept(store) is not None
+def test_other_code_and_other_libraries_are_told_apart(tmp_path, monkeypatch):
+    (tmp_path / "tasks" / "linear").mkdir(parents=True)
+    (tmp_path / "pipeline").mkdir()
+    seen = [module.code_under(tmp_path)]
+    for name in ("tasks/linear/deep.py", "pipeline/page.html", "pipeline/style.css"):
+        for content in ("one", "two"):
+            (tmp_path / name).write_text(content)
+            seen.append(module.code_under(tmp_path))
+    (tmp_path / "pipeline" / "page.pyc").write_text("")
+    assert module.code_under(tmp_path) == seen[-1]
+    monkeypatch.setattr(module, "version", lambda name: "0")
+    seen.append(module.code_under(tmp_path))
+    assert len(set(seen)) == len(seen) == 8
 
 
 def test_not_after_work_on_a_shard(store):

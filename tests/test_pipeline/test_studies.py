@@ -1,17 +1,15 @@
 """A small study from the command line: continued, failing, unexpected; one Ray for its scans."""
 
 import json
-from concurrent.futures import Future
 
 import pytest
 
-from pipeline.beside import Coming
 from pipeline.cli import main
 from pipeline.devices import session, shared_ray
 from pipeline.studies import run_study
 from schemas import parse_spec
 from schemas.compute import Compute
-from schemas.errors import Interrupted, StoreError
+from schemas.errors import Interrupted
 from schemas.study import Claim, Column, Figure, Hypothesis, Outcome, Series, Study, Table
 from tasks import STUDIES
 from tasks.registry import StudyEntry
@@ -181,27 +179,6 @@ def test_an_interrupted_study_goes_on_where_it_was(rays, tmp_path):
     assert "rim: scanning points" in steps
     assert "first: scanning points" not in steps
     assert [path.stat().st_mtime_ns for path in (first / "ledger/status/c/0", page)] == written
-
-
-def test_reports_are_made_beside_once_that_is_worth_it(tmp_path):
-    class Full:
-        started = False
-        stores = ()
-
-        def report(self, store):
-            self.stores += (store.name,)
-            future = Future()
-            future.set_exception(StoreError("no space left"))
-            return Coming(store, future)
-
-    beside = Full()
-    assert run_study(tiny(True), tmp_path, quick=True, beside=beside).ok
-    beside.started = True
-    assert run_study(tiny(True), tmp_path, quick=True, beside=beside).ok
-    assert beside.stores == ()
-    with pytest.raises(StoreError, match=r"^study tiny, scan first: no space left$"):
-        run_study(tiny(False), tmp_path, beside=beside)
-    assert beside.stores == ("first.zarr",)
 
 
 def test_scans_share_one_ray_that_has_room_for_each(rays):
