@@ -32,4 +32,5 @@ def piecewise_study(quick: bool) -> Study:
         figures={**minimum_figures(), **cell_figures()},
         tables={**minimum_tables(size), **cell_tables()},
         surfaces={**minimum_surfaces(size), **cell_surfaces()},
+        cover="plane:surfaces",
     )
