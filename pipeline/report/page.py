@@ -233,8 +233,9 @@ def drawn(figure: Figure) -> Image.Image:
     """
     figure.set_dpi(RESOLUTION)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
+    image = Image.fromarray(pixels).convert("RGB")
     found = ImageChops.invert(image).getbbox()
     if found is None:
         return image
