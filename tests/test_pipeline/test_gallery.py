@@ -309,3 +309,17 @@ def test_a_folder_that_cannot_be_made_is_named_at_once(command, gallery, tmp_pat
 )
 def test_durations_are_said_as_one_says_them(seconds, words):
     assert duration(seconds) == words
+
+
+def test_the_guide_reads_it_as_it_is(gallery, tmp_path, monkeypatch):
+    guide = (ROOT / "docs" / "studies.md").read_text()
+    (text,) = (b for b in re.findall(r"```python\n(.*?)```", guide, re.DOTALL) if "refuted =" in b)
+    (tmp_path / "studies").symlink_to(gallery.folder)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(text, names)
+    assert names["refuted"] == [("first", "printed", "first-quick/report/index.html#figure-2")]
+    parts = guide[guide.index("`gallery.json` has ") :].split("\n\n")[0].split("Of each study")
+    document = gallery.as_json()
+    for part, told in zip(parts, (document, document["studies"][0]), strict=True):
+        assert told.keys() <= set(re.findall(r"`(\w+)`", part))
