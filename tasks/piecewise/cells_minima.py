@@ -29,6 +29,7 @@ _TRIES = 400
 _ROUNDS = 200
 _CLOSE = 1e-15
 _APART = 1e-3
+"""Of losses from each other and from 0, and of products."""
 
 
 def is_differentiable_minimum(net: TwoLayer, inputs: Floats, targets: Floats) -> bool:
@@ -73,7 +74,8 @@ def minima(
         hidden = random.standard_normal((units, inputs.shape[1]))
         start = TwoLayer(hidden, random.standard_normal(units), slope)
         net = descended(inputs, targets, start)
-        if is_differentiable_minimum(net, inputs, targets):
+        above = net.loss(inputs, targets) > _APART
+        if above and is_differentiable_minimum(net, inputs, targets):
             yield net.in_order(inputs)
 
 
