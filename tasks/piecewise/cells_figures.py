@@ -52,8 +52,8 @@ def cell_figures() -> dict[str, Figure]:
             "Two minima of one cell are joined at constant loss",
             "The loss on the way from one minimum, at 0, to another, at 1, in units of the first. "
             "Inside a cell products of weights go straight and output weights geometrically. With "
-            "an output weight of the other sign at the end no path inside the cell keeps the loss; "
-            "the straight line leaves it.",
+            "an output weight of the other sign at the end no path inside the cell keeps the loss: "
+            "the straight line, which stays in the cell, rises.",
             "t",
             "loss / loss at the first minimum",
             _ways,
