@@ -57,4 +57,5 @@ def symmetry_study(quick: bool) -> Study:
             **training_tables(quick),
         },
         surfaces=critical_surfaces(quick),
+        cover="subspace-meetings",
     )
