@@ -60,7 +60,9 @@ def _optima() -> Iterable[Claim]:
         hypothesis=measures.critical_inside(STOPPED, all_ends=True),
     )
     other = replace(
-        claim, statistic=measures.away_from_optimum(RELU, LEAKY, other=True), hypothesis=None
+        claim,
+        statistic=measures.away_from_optimum(RELU, LEAKY, other=True),
+        hypothesis=measures.critical_inside(RELU, LEAKY, other=True),
     )
     bad = Claim(
         name="cells-have-bad-minima",
@@ -148,6 +150,7 @@ def _joined() -> Iterable[Claim]:
         sense="at most",
         expected=Outcome.CONDITIONAL,
         figure=WAYS,
+        hypothesis=measures.minima_of_one_cell(WITHIN, REVERSED),
     )
     return [
         level,

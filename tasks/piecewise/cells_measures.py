@@ -17,12 +17,13 @@ from schemas.layout import END_PARAMETERS, NUMBER, REPLICATE, SPLIT, START
 from schemas.study import Hypothesis, Statistic
 from tasks.facts import Trees, facts_of, remembered
 from tasks.landscape import Floats
-from tasks.piecewise.cells import TwoLayer, cell_keys, cell_optimum, two_layer
-from tasks.piecewise.cells_minima import FLAT, MARGIN
+from tasks.piecewise.cells import TwoLayer, cell_keys, cell_optimum, same_cell, two_layer
+from tasks.piecewise.cells_minima import FLAT, MARGIN, is_differentiable_minimum
 
 if TYPE_CHECKING:
     import xarray as xr
 
+_SAME_LOSS = 1e-10
 FEWEST = 10
 """Minima without which nothing is said."""
 
@@ -126,17 +127,22 @@ def away_from_optimum(*names: str, critical: bool = True, other: bool = False) -
     return statistic
 
 
-def critical_inside(*names: str, all_ends: bool = False) -> Hypothesis:
-    """There are enough minima in open cells; with `all_ends` nothing else is looked at."""
+def critical_inside(*names: str, all_ends: bool = False, other: bool = False) -> Hypothesis:
+    """There are enough minima in open cells, each beside the optimum of its own.
+
+    With `all_ends` every end is looked at, critical or not; with `other` the cells are exchanged.
+    """
 
     def met(scans: Trees) -> bool:
         ends = [ends_of(scans[name]) for name in names]
         enough = all(np.count_nonzero(each.minima) >= FEWEST for each in ends)
-        return enough and (not all_ends or all(bool(each.minima.all()) for each in ends))
+        critical = not all_ends or all(bool(each.minima.all()) for each in ends)
+        return enough and critical and not other
 
     return Hypothesis(
         f"gradients are at most {FLAT:g} and no unit's weights are at right angles to an input: "
-        f"|cos| above {MARGIN:g}; there are {FEWEST} such ends or more",
+        f"|cos| above {MARGIN:g}; there are {FEWEST} such ends or more, each beside the optimum of "
+        "its own cell",
         met,
     )
 
@@ -242,33 +248,47 @@ def in_one_cell(name: str) -> Hypothesis:
         inputs, _ = samples_of(facts_of(scans[name])[0])
         one, other = minima_of(scans[name])
         signs = np.array_equal(one.outputs > 0, other.outputs > 0)
-        return signs and np.array_equal(one.slopes(inputs), other.slopes(inputs))
+        return signs and same_cell(one, other, inputs)
 
     return Hypothesis(
         "both are differentiable minima of one cell, with output weights of the same signs", met
     )
 
 
-def kept_apart(cases: Mapping[str, str]) -> Callable[[Trees], dict[str, float | None]]:
+def minima_of_one_cell(*names: str) -> Hypothesis:
+    """Each scan's two minima are of one cell and one loss."""
+
+    def met(scans: Trees) -> bool:
+        return all(_of_one_cell(scans[name]) for name in names)
+
+    return Hypothesis("both are differentiable minima of one cell, of one loss", met)
+
+
+def _of_one_cell(tree: xr.DataTree) -> bool:
+    inputs, targets = samples_of(facts_of(tree)[0])
+    ends = minima_of(tree)
+    first, second = (net.loss(inputs, targets) for net in ends)
+    critical = all(is_differentiable_minimum(net, inputs, targets) for net in ends)
+    return critical and same_cell(*ends, inputs) and abs(first - second) <= _SAME_LOSS * first
+
+
+def kept_apart(cases: Mapping[str, str]) -> Callable[[Trees], dict[str, float]]:
     """By case: how far from 0 a product stays, at every optimum of the cell, whose sign must turn.
 
     An output weight of different signs at two minima is 0 somewhere on any path between them, and
     so is the unit's product there. Inside the closed cell, a path of constant loss goes through
-    optima of the cell alone, so it cannot exist where the product is 0 at none of them. None where
-    the minima are not of one cell and one loss.
+    optima of the cell alone, so it cannot exist where the product is 0 at none of them.
     """
 
-    def statistic(scans: Trees) -> dict[str, float | None]:
+    def statistic(scans: Trees) -> dict[str, float]:
         return {case: _kept_apart(scans[name]) for case, name in cases.items()}
 
     return statistic
 
 
-def _kept_apart(tree: xr.DataTree) -> float | None:
+def _kept_apart(tree: xr.DataTree) -> float:
     inputs, targets = samples_of(facts_of(tree)[0])
     one, other = minima_of(tree)
-    if not np.array_equal(one.slopes(inputs), other.slopes(inputs)):
-        return None
     optimum = cell_optimum(one.slopes(inputs), inputs, targets)
     turned = np.flatnonzero(one.outputs * other.outputs <= 0)
     return max((float(np.linalg.norm(optimum.fixed(int(unit)))) for unit in turned), default=0.0)

@@ -193,6 +193,6 @@ def test_a_store_of_the_loss_alone_gives_the_same_analysis(scanned, tmp_path):
     run_built(spec, tmp_path / "loss.zarr", lambda: landscapes(2))
     alone = analyse(tmp_path / "loss.zarr")
     found = analyse(store)
-    measured = {"origin_curvature_measured", "origin_curvature_error"}
+    measured = {"origin_curvature_measured", "origin_curvature_error", "cells_met"}
     assert set(found.data_vars) - set(alone.data_vars) == measured
     xr.testing.assert_allclose(found.drop_vars(measured), alone, rtol=1e-12)
