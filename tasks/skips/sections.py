@@ -64,7 +64,8 @@ def section_of(parameters: SkipNetParameters, problem: Problem, context: BuildCo
     start = start_of(problem.module, parameters, context.seed)
     if parameters.start == "proof":
         made = full_rank(cast("SkipToOutput", problem.module), problem.inputs, context.seed)
-        start.update(made.parameters)
+        # The last layer is none of the proof's, and in the module it is not drawn by our seed.
+        start.update({name: made.parameters[name] for name in hidden_names(problem.module)})
     if parameters.section in ("random", "hidden", "output"):
         return _directions(parameters, problem, start, context.seed, z)
     if z != 1:

@@ -96,6 +96,8 @@ def test_starts_are_of_their_kind():
         made = build(start="proof", activation=activation)
         assert made.facts["rank_at_start"] == 24
         assert made.facts["margin_at_start"] > 1
+        again = build(start="proof", activation=activation).section.origin
+        assert all(torch.equal(again[name], t) for name, t in made.section.origin.items())
 
 
 def test_the_path_is_a_polygon_and_its_ends_are_those_that_are_told():
