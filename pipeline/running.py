@@ -182,8 +182,7 @@ def _scan(scan: _Scan, ray_options: tuple[str | None, bool], display: Progress) 
             device=workforce.device,
             engine=stored.engine if stored else None,
             tune=workforce.device == local_device(spec.compute),
-            # Only the patience with workers depends on it.
-            calibrate=workforce.workers > 0 and workforce.device == local_device(spec.compute),
+            calibrate=workforce.device == local_device(spec.compute),
         ).validate()
         if not stored:
             manifest = new_manifest(scan.asked, scan.base, plan, landscapes)
