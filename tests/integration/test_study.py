@@ -21,7 +21,7 @@ def test_every_verdict_is_what_the_theory_expects(tmp_path, capsys):
     for verdict in document["verdicts"]:
         assert set(verdict) == {
             *("claim", "statement", "source", "value", "threshold", "verdict", "expected"),
-            *("control", "hypothesis", "hypothesis_met", "as_expected"),
+            *("control", "hypothesis", "hypothesis_met", "cases", "as_expected"),
         }
         assert verdict["as_expected"] is True
         assert verdict["verdict"] == verdict["expected"], verdict
