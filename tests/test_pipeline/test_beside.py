@@ -18,9 +18,11 @@ from pipeline.beside import Beside
 from schemas import parse_spec
 from schemas.errors import Interrupted, ScanIncomplete, SpecError
 
+# A process may inherit that Ctrl-C is ignored, as one that a shell has put in the background.
 STARTS = """
-import os, time
+import os, signal, time
 from pipeline.beside import Beside
+signal.signal(signal.SIGINT, signal.default_int_handler)
 with Beside() as beside:
     print(beside._pool.submit(os.getpid).result(), flush=True)
     beside._pool.submit(time.sleep, 60)
