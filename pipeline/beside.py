@@ -32,8 +32,9 @@ class Beside:
     def __init__(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._watched, self._held = context.Pipe(duplex=False)
+        usual = multiprocessing.get_start_method()
         self._pool = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_end_with, initargs=(self._watched,)
+            1, mp_context=context, initializer=_begin, initargs=(self._watched, usual)
         )
         self.started = False
 
@@ -66,9 +67,11 @@ class Beside:
             return future
 
 
-def _end_with(watched: Connection) -> None:
+def _begin(watched: Connection, usual: str) -> None:
     """Have this process end when the other end of the pipe is closed; Ctrl-C is not for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Locks made for spawned processes have names, and one that is left at the end is complained of.
+    multiprocessing.set_start_method(usual, force=True)
     threading.Thread(target=_watch, args=(watched,), daemon=True).start()
 
 

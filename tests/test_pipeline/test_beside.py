@@ -1,5 +1,6 @@
 """The process beside: the same results, and it ends with the one that started it."""
 
+import multiprocessing
 import os
 import pickle
 import signal
@@ -71,6 +72,8 @@ def test_left_by_an_exception_it_ends_though_it_is_busy():
     def interrupted():
         with Beside() as beside:
             numbers.append(beside._pool.submit(os.getpid).result())
+            usual = beside._pool.submit(multiprocessing.get_start_method).result()
+            assert usual == multiprocessing.get_start_method()  # else its locks are left behind
             beside._pool.submit(time.sleep, 60)
             raise KeyboardInterrupt
 
