@@ -32,7 +32,8 @@ _APART = 1e-3
 _CONSTANT = 1e-12
 _FINE = 0.95
 """Of 50 walls at random on 2048 steps, about one in a hundred is missed."""
-COARSE = 32
+COARSE = 64
+"""Steps of a grid that is too coarse, whatever the size of the study."""
 _KEPT_APART = 1e-9
 
 
@@ -194,14 +195,14 @@ def _walls() -> Iterable[Claim]:
     )
     coarse = replace(
         seen,
-        statistic=lines.share_seen(LINE, step=COARSE),
-        hypothesis=lines.fine_enough(LINE, step=COARSE),
+        statistic=lines.share_seen(LINE, steps=COARSE),
+        hypothesis=lines.fine_enough(LINE, steps=COARSE),
     )
     return [
         bracketed,
         exchanged.as_control("changes-are-walls-of-another-line", "with the walls of another line"),
         seen,
-        coarse.as_control("coarse-grids-see-the-walls", f"every {COARSE}nd point"),
+        coarse.as_control("coarse-grids-see-the-walls", f"a grid of {COARSE} steps"),
         replace(
             seen,
             name="grids-never-see-too-many",

@@ -113,14 +113,19 @@ def of_this_line(*names: str, exchanged: bool = False) -> Hypothesis:
     return Hypothesis(f"the walls are those of this line, {FEWEST} or more", met)
 
 
-def share_seen(*names: str, step: int = 1) -> Statistic:
-    """The share of the exact cells that every step-th point of the grid meets, at worst."""
+def share_seen(*names: str, steps: int | None = None) -> Statistic:
+    """The share of the exact cells that the grid meets, or one of so many steps, at worst."""
 
     def statistic(scans: Trees) -> float:
         lines = [line for name in names for line in lines_of(scans[name])]
-        return min(line.cells(step) / (len(line.walls) + 1) for line in lines)
+        return min(line.cells(_every(line, steps)) / (len(line.walls) + 1) for line in lines)
 
     return statistic
+
+
+def _every(line: Line, steps: int | None) -> int:
+    """Which points of a line are those of a grid of so many steps: each, every second one …."""
+    return 1 if steps is None else len(line.changes) // steps
 
 
 def steps_of(line: Line) -> list[int]:
@@ -145,16 +150,12 @@ def least_gain(*names: str) -> Statistic:
     return statistic
 
 
-def fine_enough(*names: str, step: int = 1) -> Hypothesis:
+def fine_enough(*names: str, steps: int | None = None) -> Hypothesis:
     """The grid has many more steps than the line has walls."""
 
     def met(scans: Trees) -> bool:
         lines = [line for name in names for line in lines_of(scans[name])]
-        steps = [(len(line.at) - 1) / step for line in lines]
-        many = all(len(line.walls) >= FEWEST for line in lines)
-        return many and all(
-            10 * len(line.walls) <= number for line, number in zip(lines, steps, strict=True)
-        )
+        return all(FEWEST <= len(line.walls) <= (steps or len(line.changes)) / 10 for line in lines)
 
     return Hypothesis(
         f"the line has {FEWEST} walls or more, and the grid ten steps or more for each", met

@@ -165,6 +165,10 @@ def test_changes_of_a_grid_are_bracketed_by_walls():
     wrong = [one.claim for one in verdicts if not one.as_expected]
     # Walls this even are seen by a grid of 64 steps as well.
     assert wrong == ["coarse-grids-see-the-walls"]
+    # A finer line does not make the coarse grid finer.
+    fine = {cells_scans.LINE: line_tree(2**13)}
+    coarse = CLAIMS["coarse-grids-see-the-walls"]
+    assert coarse.statistic(fine) == coarse.statistic(scans)
     few = {cells_scans.LINE: line_tree(2048, miss=range(10))}
     assert CLAIMS["fine-grids-see-the-walls"].judge(few).verdict is REFUTED
 
